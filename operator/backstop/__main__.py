@@ -1,0 +1,5 @@
+"""Runs the command line as ``python -m backstop``."""
+
+from backstop.cli.main import main
+
+main(prog_name="backstop")

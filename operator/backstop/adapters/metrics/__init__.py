@@ -1,0 +1,1 @@
+"""Metrics sources: each answers queries with readings and never raises."""

@@ -1,0 +1,215 @@
+"""Prometheus as a metrics source, on ``prometheus-api-client``.
+
+Guarantees: a read always returns, with one Reading per distinct query; each query ends within its
+deadline and costs a bounded amount of memory; nothing of a response body is shown, except what
+Prometheus says about a query that it rejects. Each source has its own threads, so a slow one delays
+no other.
+
+The client library is synchronous and trusts the server, so it gets a session that does not
+(:mod:`backstop.adapters.metrics.bounded_http`). It also returns only ``data.result``: whether an
+answer was partial is found out from the body before the library sees it.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import requests
+import structlog
+from prometheus_api_client import PrometheusConnect
+
+from backstop.adapters.metrics.answer import AnswerError, parse, partial
+from backstop.adapters.metrics.bounded_http import (
+    Access,
+    BoundedSession,
+    ConnectError,
+    RefusedError,
+    SourceError,
+    TimedOutError,
+)
+from backstop.adapters.text import one_line
+from backstop.core.samples import Reading, Series
+
+_log = structlog.get_logger(__name__)
+
+DEFAULT_THREADS: Final = 8
+_ERROR_TEXT_LIMIT: Final = 200
+_GRACE: Final = 0.5
+_DEADLINES_IN_QUEUE: Final = 3
+_BAD_QUERY_STATUSES: Final = frozenset({400, 422})
+_BAD_QUERY_TYPES: Final = frozenset({"bad_data", "execution"})
+
+
+class _CheckedSession(BoundedSession):
+    """Refuses answers that the server itself calls incomplete."""
+
+    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
+        response = super().request(*args, **kwargs)
+        if warning := partial(response.content):
+            raise SourceError(warning)
+        return response
+
+
+class _Client:
+    """One connection: a session, and the library that builds requests for it."""
+
+    def __init__(self, url: str, access: Access) -> None:
+        self.session = _CheckedSession(access)
+        self._params = {"timeout": f"{access.deadline:g}s"}
+        self._connect = PrometheusConnect(url, session=self.session, method="POST")
+
+    def query(self, query: str) -> tuple[Series, ...]:
+        """Return the parsed answer; runs in a thread.
+
+        Raises:
+            SourceError, AnswerError
+
+        """
+        try:
+            result = self._connect.custom_query(query, params=self._params)
+        except (ValueError, RecursionError):
+            raise AnswerError("the answer is not JSON") from None
+        except (KeyError, TypeError):
+            raise AnswerError("the answer is not one of Prometheus") from None
+        return parse(result)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What the queries of one read have learnt about the source.
+
+    A server that is unreachable, or that has let a whole round of queries time out, is not asked
+    the rest of them.
+    """
+
+    patience: int
+    given_up: str = ""
+    timeouts: int = 0
+
+    def learn(self, error: SourceError) -> None:
+        """Remember a failure that the other queries would meet as well."""
+        self.timeouts += isinstance(error, TimedOutError)
+        if isinstance(error, ConnectError) or self.timeouts >= self.patience:
+            self.given_up = str(error)
+
+
+class PrometheusSource:
+    """Implements :class:`backstop.ports.MetricsSource`."""
+
+    def __init__(
+        self,
+        url: str,
+        access: Access | None = None,
+        *,
+        threads: int = DEFAULT_THREADS,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """Prepare; nothing is sent before the first read.
+
+        ``threads`` says how many queries run at once; ``access`` bounds each of them.
+
+        Raises:
+            ValueError: ``url`` is not an http or https URL.
+
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("a Prometheus URL starts with http:// or https:// and names a host")
+        access = access or Access()
+        self._deadline = access.deadline
+        self._threads = threads
+        self._now = now
+        self._closed = False
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="prometheus")
+        self._clients = [_Client(url.rstrip("/"), access) for _ in range(threads)]
+        self._idle: asyncio.LifoQueue[_Client] = asyncio.LifoQueue()
+        for client in self._clients:
+            self._idle.put_nowait(client)
+
+    async def read(self, queries: Sequence[str]) -> Mapping[str, Reading]:
+        """Answer each distinct query; a failure is a Reading too.
+
+        Takes at most about four deadlines, however many queries there are.
+        """
+        distinct = list(dict.fromkeys(queries))
+        batch = _Batch(patience=self._threads)
+        readings = await asyncio.gather(*(self._read_one(query, batch) for query in distinct))
+        return dict(zip(distinct, readings, strict=True))
+
+    async def close(self) -> None:
+        """End the queries under way and close all connections; reads fail from now on."""
+        self._closed = True
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for client in self._clients:
+            client.session.abort()
+            client.session.close()
+
+    async def _read_one(self, query: str, batch: _Batch) -> Reading:
+        try:
+            series = await self._ask(query, batch)
+        except RefusedError as error:
+            if said := _about_query(error):
+                return self._failed(f"the query is rejected: {said}", bad_query=True)
+            return self._failed(str(error))
+        except (SourceError, AnswerError) as error:
+            return self._failed(str(error))
+        except Exception:  # noqa: BLE001 (a read never raises: it would fail other queries too)
+            _log.exception("metrics_source_bug", query=query)
+            return self._failed("the source cannot be read because of a bug in Backstop")
+        return Reading(series, read_at=self._now())
+
+    def _failed(self, failure: str, *, bad_query: bool = False) -> Reading:
+        return Reading(failure=failure, read_at=self._now(), bad_query=bad_query)
+
+    async def _ask(self, query: str, batch: _Batch) -> tuple[Series, ...]:
+        client = await self._client()
+        if batch.given_up or self._closed:
+            self._idle.put_nowait(client)
+            raise SourceError(batch.given_up or "the source is closed")
+        try:
+            return await self._run(client, query)
+        except SourceError as error:
+            batch.learn(error)
+            raise
+
+    async def _client(self) -> _Client:
+        limit = _DEADLINES_IN_QUEUE * self._deadline
+        try:
+            async with asyncio.timeout(limit):
+                return await self._idle.get()
+        except TimeoutError:
+            raise TimedOutError(
+                f"not asked: {self._threads} slower queries of the source took {limit:g} s"
+            ) from None
+
+    async def _run(self, client: _Client, query: str) -> tuple[Series, ...]:
+        loop = asyncio.get_running_loop()
+        client.session.begin()
+        work = loop.run_in_executor(self._pool, client.query, query)
+        # Not before the thread is done with it, even if nobody waits for the answer any more.
+        work.add_done_callback(lambda _: self._idle.put_nowait(client))
+        watchdog = loop.call_later(self._deadline, client.session.abort)
+        work.add_done_callback(lambda _: watchdog.cancel())
+        done, _ = await asyncio.wait({work}, timeout=self._deadline + _GRACE)
+        if not done:  # a name server, or a TLS handshake, keeps the thread
+            raise TimedOutError(f"timed out after {self._deadline:g} s")
+        return work.result()
+
+
+def _about_query(error: RefusedError) -> str:
+    """Return what Prometheus says is wrong with the query, or nothing when it is not about it."""
+    if error.status not in _BAD_QUERY_STATUSES:
+        return ""
+    try:
+        answer = json.loads(error.body)
+    except (ValueError, RecursionError):
+        return ""
+    if not isinstance(answer, dict) or answer.get("errorType") not in _BAD_QUERY_TYPES:
+        return ""
+    said = answer.get("error")
+    return one_line(said, _ERROR_TEXT_LIMIT) if isinstance(said, str) else ""

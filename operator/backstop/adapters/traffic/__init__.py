@@ -1,0 +1,1 @@
+"""Routers: each reads and writes the weights of the routes that a spec names."""

@@ -1,0 +1,188 @@
+"""Traffic through the Gateway API: the weights of an HTTPRoute.
+
+Guarantees: a write changes the weights it was asked for and no other byte of the route; it is one
+request, which the API server refuses when the route changed since it was read. Rules that do not
+list all of the given Services are not even looked at.
+"""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from backstop.adapters.paths import namespaced
+from backstop.adapters.text import one_line
+from backstop.core.facts import ObjectRef, RouteFacts, RuleWeights
+from backstop.ports import InvalidError, KubeApi
+
+_GROUP: Final = "gateway.networking.k8s.io"
+_GROUP_VERSION: Final = f"{_GROUP}/v1"
+_MESSAGE_LIMIT: Final = 300
+MAX_WEIGHT: Final = 1_000_000
+"""The largest weight that the Gateway API allows; the smallest is 0."""
+
+
+class GatewayApiTraffic:
+    """Implements :class:`backstop.ports.Traffic` for HTTPRoutes (``gateway.networking.k8s.io/v1``).
+
+    The namespace of the reference is the only one that is touched; Services of other namespaces
+    are never steered.
+    """
+
+    def __init__(self, api: KubeApi) -> None:
+        """Work through ``api``, which carries the credentials and the deadlines."""
+        self._api = api
+
+    async def read(self, ref: ObjectRef, services: frozenset[str]) -> RouteFacts:
+        """Return the rules that list all of ``services``."""
+        return route_facts(await self._api.get(_path(ref)), services)
+
+    async def write(
+        self, facts: RouteFacts, weights: Mapping[int, Mapping[str, int]]
+    ) -> RouteFacts:
+        """Set weights by rule index and Service name; nothing is sent when they are so already.
+
+        Raises:
+            InvalidError: ``weights`` speaks of what ``facts`` does not, or is out of range.
+
+        """
+        changes = list(_changes(facts, weights))
+        if not changes:
+            return facts
+        precondition = {
+            "op": "replace",
+            "path": "/metadata/resourceVersion",
+            "value": facts.resource_version,
+        }
+        route = await self._api.json_patch(_path(facts.ref), [precondition, *changes])
+        return _facts(route, [rule.index for rule in facts.rules])
+
+
+def route_facts(route: Mapping[str, Any], services: frozenset[str]) -> RouteFacts:
+    """Return what an HTTPRoute object (read or watched) says about the rules with ``services``.
+
+    Raises:
+        InvalidError: such a rule lists a Service twice.
+
+    """
+    namespace = route["metadata"].get("namespace", "")
+    listing = [
+        index
+        for index, rule in enumerate(_rules(route))
+        if services <= {name for _, name, _ in _backends(rule, namespace)}
+    ]
+    return _facts(route, listing)
+
+
+def _facts(route: Mapping[str, Any], indices: list[int]) -> RouteFacts:
+    metadata = route["metadata"]
+    accepted, message = _accepted(route)
+    rules = _rules(route)
+    return RouteFacts(
+        ref=ObjectRef("HTTPRoute", metadata.get("namespace", ""), metadata["name"]),
+        uid=metadata.get("uid", ""),
+        resource_version=metadata.get("resourceVersion", ""),
+        generation=metadata.get("generation", 0),
+        accepted_generation=accepted,
+        rules=tuple(_rule_weights(metadata, index, rules[index]) for index in indices),
+        message=message,
+    )
+
+
+def _rule_weights(metadata: Mapping[str, Any], index: int, rule: Mapping[str, Any]) -> RuleWeights:
+    weights: dict[str, int] = {}
+    places: dict[str, int] = {}
+    for place, name, weight in _backends(rule, metadata.get("namespace", "")):
+        if name in weights:
+            raise InvalidError(
+                f"rule {index} of HTTPRoute/{metadata['name']} lists Service {name} twice, so"
+                " weights cannot be set by name: list it once, or split the rule"
+            )
+        weights[name] = weight
+        places[name] = place
+    return RuleWeights(index, MappingProxyType(weights), MappingProxyType(places))
+
+
+def _rules(route: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return (route.get("spec") or {}).get("rules") or []
+
+
+def _backends(rule: Mapping[str, Any], namespace: str) -> Iterator[tuple[int, str, int]]:
+    """Yield place, name and weight of the backends that are Services of the route's namespace."""
+    for place, backend in enumerate(rule.get("backendRefs") or ()):
+        is_service = backend.get("kind") in {None, "Service"} and not backend.get("group")
+        if is_service and backend.get("namespace") in {None, namespace}:
+            weight = backend.get("weight")
+            yield place, backend["name"], 1 if weight is None else weight
+
+
+def _changes(
+    facts: RouteFacts, weights: Mapping[int, Mapping[str, int]]
+) -> Iterator[dict[str, Any]]:
+    known = {rule.index: rule for rule in facts.rules}
+    for index, by_service in weights.items():
+        for service, weight in by_service.items():
+            rule = known.get(index)
+            if rule is None or service not in rule.weights:
+                raise InvalidError(f"{facts.ref} lists no Service {service} in rule {index}")
+            if not 0 <= weight <= MAX_WEIGHT:
+                raise InvalidError(
+                    f"weight {weight} for Service {service} is not between 0 and {MAX_WEIGHT}"
+                )
+            if rule.weights[service] != weight:
+                place = f"/spec/rules/{index}/backendRefs/{rule.places[service]}"
+                yield {"op": "test", "path": f"{place}/name", "value": service}
+                yield {"op": "add", "path": f"{place}/weight", "value": weight}
+
+
+def _accepted(route: Mapping[str, Any]) -> tuple[int | None, str]:
+    """Return the oldest generation that all parents accepted, or ``None`` and why not."""
+    namespace = route["metadata"].get("namespace", "")
+    reports: dict[tuple[object, ...], list[Mapping[str, Any]]] = {}
+    for report in (route.get("status") or {}).get("parents") or ():
+        reports.setdefault(_parent_key(report["parentRef"], namespace), []).append(report)
+    generations: list[int] = []
+    for parent in (route.get("spec") or {}).get("parentRefs") or ():
+        found = reports.get(_parent_key(parent, namespace))
+        if not found:
+            return None, f"{_parent(parent)} has not reported on the route yet"
+        for report in found:
+            generation, message = _accepted_by(report)
+            if generation is None:
+                return None, message
+            generations.append(generation)
+    if not generations:
+        return None, "the route names no parent, so no gateway serves it"
+    return min(generations), ""
+
+
+def _accepted_by(report: Mapping[str, Any]) -> tuple[int | None, str]:
+    who = _parent(report["parentRef"])
+    for condition in report.get("conditions") or ():
+        if condition.get("type") != "Accepted":
+            continue
+        if condition.get("status") == "True":
+            return condition.get("observedGeneration", 0), ""
+        said = one_line(str(condition.get("message", "")), _MESSAGE_LIMIT)
+        reason = one_line(str(condition.get("reason", "")), _MESSAGE_LIMIT)
+        return None, f"{who} does not accept the route: {said or reason or 'it gives no reason'}"
+    return None, f"{who} has not said whether it accepts the route"
+
+
+def _parent(parent: Mapping[str, Any]) -> str:
+    return f"{parent.get('kind') or 'Gateway'}/{parent.get('name', '')}"
+
+
+def _parent_key(parent: Mapping[str, Any], namespace: str) -> tuple[object, ...]:
+    group = parent.get("group")
+    return (
+        _GROUP if group is None else group,
+        parent.get("kind") or "Gateway",
+        parent.get("namespace") or namespace,
+        parent.get("name"),
+        parent.get("sectionName"),
+        parent.get("port"),
+    )
+
+
+def _path(ref: ObjectRef) -> str:
+    return namespaced(_GROUP_VERSION, ref.namespace, "httproutes", ref.name)

@@ -1,0 +1,1 @@
+"""Workload controllers: each knows revisions, and how to return to one."""

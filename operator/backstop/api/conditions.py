@@ -1,0 +1,57 @@
+"""Every condition and reason that a ModelMonitor can show, in one place.
+
+``Ready``, ``MetricsAvailable``, ``TargetFound`` and ``RouteReady`` are good when True.
+``Stalled`` and ``Reconciling`` are abnormal-true: present only while true, as kstatus expects.
+``Ready`` says whether Backstop can protect the model, not whether the model is healthy; the
+model's health is ``status.verdict`` and the condition ``Healthy``.
+"""
+
+from enum import StrEnum
+
+
+class ConditionType(StrEnum):
+    """Types of conditions."""
+
+    READY = "Ready"
+    HEALTHY = "Healthy"
+    METRICS_AVAILABLE = "MetricsAvailable"
+    TARGET_FOUND = "TargetFound"
+    ROUTE_READY = "RouteReady"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+
+
+class Reason(StrEnum):
+    """Reasons of conditions and of Events."""
+
+    WATCHING = "Watching"
+    SUSPENDED = "Suspended"
+    STARTING = "Starting"
+    HEALTHY = "Healthy"
+    BREACHED = "Breached"
+    UNKNOWN = "Unknown"
+    READABLE = "Readable"
+    SOURCE_DOWN = "SourceDown"
+    SOURCE_UNKNOWN = "SourceUnknown"
+    INVALID_QUERY = "InvalidQuery"
+    INVALID_SPEC = "InvalidSpec"
+    FOUND = "Found"
+    TARGET_NOT_FOUND = "TargetNotFound"
+    CANDIDATE_NOT_FOUND = "CandidateNotFound"
+    ROUTE_NOT_FOUND = "RouteNotFound"
+    ROUTE_HAS_NO_RULE = "RouteHasNoRule"
+    ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
+    FORBIDDEN = "Forbidden"
+    API_UNAVAILABLE = "ApiUnavailable"
+    ACTION_UNDER_WAY = "ActionUnderWay"
+    ACTION_FAILED = "ActionFailed"
+    INCIDENT_DETECTED = "IncidentDetected"
+    INCIDENT_RESOLVED = "IncidentResolved"
+    CIRCUIT_OPENED = "CircuitOpened"
+    CIRCUIT_HALF_OPEN = "CircuitHalfOpen"
+    CIRCUIT_CLOSED = "CircuitClosed"
+    CANDIDATE_ABORTED = "CandidateAborted"
+    CANDIDATE_STARTED = "CandidateStarted"
+    ROLLED_BACK = "RolledBack"
+    WOULD_ACT = "WouldAct"
+    TRAFFIC_RESTORED = "TrafficRestored"

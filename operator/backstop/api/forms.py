@@ -1,0 +1,43 @@
+"""What the text types of a spec are called, and how a person writes them.
+
+The API server knows these types only as patterns; here each pattern has words, for messages and for
+the reference pages.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import StringConstraints
+
+from backstop.api.modelmonitor import HeaderName, LabelName
+from backstop.core.units import Decimal, DnsLabel, DnsName, Duration, Percent, Quantile
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """``name`` is the type's short name, ``advice`` says how to write a value."""
+
+    name: str
+    advice: str
+
+
+def _pattern(annotated: Any) -> str:
+    found = [one for one in annotated.__metadata__ if isinstance(one, StringConstraints)]
+    return str(found[0].pattern)
+
+
+_NAME: Final = "lower-case letters, digits and -, with a letter or digit at both ends"
+
+FORMS: Final = {
+    _pattern(Duration): Form(
+        "duration", "a whole number and ms, s, m, h or d, for example 500ms, 30s or 5m"
+    ),
+    _pattern(Percent): Form("percentage", "a number from 0 to 100 and %, for example 5% or 0.25%"),
+    _pattern(Quantile): Form("quantile", "p and a number below 100, for example p50, p95 or p99.9"),
+    _pattern(Decimal): Form("number in quotes", 'for example "0.8", "-12" or "1e-3"'),
+    _pattern(DnsLabel): Form("name", f"{_NAME}, at most 63 characters"),
+    _pattern(DnsName): Form("object name", f"{_NAME}, dots between, at most 253 characters"),
+    _pattern(LabelName): Form("label name", "letters, digits and _, without a digit in front"),
+    _pattern(HeaderName): Form("header name", "letters, digits and -"),
+}
+"""The forms by the pattern that the API server enforces."""

@@ -1,0 +1,218 @@
+"""What is wrong with a ModelMonitor, in sentences that say what to change.
+
+Holds a manifest against the same types, limits and rules that the API server enforces, and beyond
+that parses its PromQL. All problems are found at once, so that one correction round is enough.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from typing import Any, Final
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from backstop.api import API_VERSION
+from backstop.api.crd import MODEL_MONITOR, object_schema
+from backstop.api.forms import FORMS
+from backstop.api.modelmonitor import ModelMonitorSpec
+from backstop.api.schema import Schema
+from backstop.api.signal import Signal
+from backstop.core.promql import PromqlError
+from backstop.core.units import seconds
+
+_Location = tuple[int | str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing to change: where, and a sentence that says what."""
+
+    path: str
+    message: str
+
+
+def find_problems(manifest: Mapping[str, Any]) -> tuple[Problem, ...]:
+    """Return what is wrong with ``manifest``, an object of kind ModelMonitor; empty if nothing."""
+    found = list(_of_the_object(manifest))
+    spec = manifest.get("spec")
+    if isinstance(spec, Mapping):
+        empty = list(_of_empty_fields(spec, ("spec",)))
+        told = {problem.path for problem in empty}
+        found += empty
+        found += (problem for problem in _of_the_spec(spec) if problem.path not in told)
+        found += _of_promql(spec)
+    if not found:
+        rules = (rule for rule in MODEL_MONITOR.rules if not rule.holds(manifest))
+        found += [Problem("metadata.name", rule.message) for rule in rules]
+    return tuple(found)
+
+
+def _of_the_object(manifest: Mapping[str, Any]) -> Iterator[Problem]:
+    if manifest.get("apiVersion") != API_VERSION:
+        yield Problem("apiVersion", f"write {API_VERSION}, not {_said(manifest.get('apiVersion'))}")
+    for name in manifest:
+        if name not in _schema()["properties"]:
+            yield Problem(str(name), _unknown_field(str(name), _schema()))
+    metadata = manifest.get("metadata")
+    if not isinstance(metadata, Mapping) or not isinstance(metadata.get("name"), str):
+        yield Problem("metadata.name", "is missing: give the monitor a name, in quotes if a number")
+    if not isinstance(manifest.get("spec"), Mapping):
+        yield Problem("spec", "is missing: it says what to watch, and needs target and signals")
+
+
+def _of_empty_fields(value: object, location: _Location) -> Iterator[Problem]:
+    if value is None:
+        yield Problem(_path(location), "is empty: give it a value, or remove the field")
+    elif isinstance(value, Mapping):
+        for name, child in value.items():
+            yield from _of_empty_fields(child, (*location, str(name)))
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from _of_empty_fields(child, (*location, index))
+
+
+def _of_the_spec(spec: Mapping[str, Any]) -> Iterator[Problem]:
+    # JSON in strict mode is what the API server accepts: "5" is not a number, 1 is not true.
+    text = json.dumps(_without_empty(spec), default=str)
+    try:
+        ModelMonitorSpec.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            inner = tuple(part for part in detail["loc"] if part != "[key]")
+            location: _Location = ("spec", *inner)
+            yield Problem(_path(location), _sentence(detail, location))
+
+
+def _of_promql(spec: Mapping[str, Any]) -> Iterator[Problem]:
+    signals = spec.get("signals")
+    for index, written in enumerate(signals if isinstance(signals, list) else ()):
+        try:
+            signal = Signal.model_validate(written)
+        except ValidationError:
+            continue  # already told, by the check of the whole spec
+        try:
+            signal.rule.queries({}, seconds(signal.window))
+        except PromqlError as error:
+            fields = {name: value for name, value in signal.rule if isinstance(value, str)}
+            guilty = [name for name, value in fields.items() if repr(value) in str(error)]
+            path = _path(("spec", "signals", index, signal.rule.KIND, *guilty[:1]))
+            yield Problem(path, str(error))
+
+
+def _without_empty(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _without_empty(v) for k, v in value.items() if v is not None}
+    if isinstance(value, list):
+        return [_without_empty(one) for one in value if one is not None]
+    return value
+
+
+@cache
+def _schema() -> Schema:
+    return object_schema(MODEL_MONITOR)
+
+
+def _schema_at(location: _Location) -> Schema:
+    node = _schema()
+    for part in location:
+        if isinstance(part, int):
+            node = node.get("items", {})
+        else:
+            node = node.get("properties", {}).get(part) or node.get("additionalProperties", {})
+    return node
+
+
+def _path(location: _Location) -> str:
+    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in location]
+    return "".join(parts).removeprefix(".")
+
+
+def _said(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+_CONTAINERS: Final = {
+    "model_type": "needs fields below it",
+    "dict_type": "needs names with values below it",
+    "list_type": "must be a list: begin each entry with -",
+    "bool_type": "must be true or false, without quotes",
+}
+
+
+def _sentence(detail: ErrorDetails, location: _Location) -> str:
+    if detail["type"] == "extra_forbidden":
+        return _unknown_field(str(location[-1]), _schema_at(location[:-1]))
+    say = _SENTENCES.get(detail["type"])
+    if say is not None:
+        return say(detail, _schema_at(location))
+    return _CONTAINERS.get(detail["type"], detail["msg"])
+
+
+def _unknown_field(name: str, parent: Schema) -> str:
+    known = sorted(parent.get("properties", ()))
+    near = get_close_matches(name, known, n=1)
+    if near:
+        return f"there is no field {name}; did you mean {near[0]}?"
+    return f"there is no field {name}; remove it, or use one of {', '.join(known)}"
+
+
+def _missing(_detail: ErrorDetails, node: Schema) -> str:
+    return f"is missing: {node['description']}"
+
+
+def _not_one_of(detail: ErrorDetails, node: Schema) -> str:
+    return f"{_said(detail['input'])} is not known; write {' or '.join(node['enum'])}"
+
+
+def _not_a_whole_number(detail: ErrorDetails, node: Schema) -> str:
+    bounds = f"from {node['minimum']} to {node['maximum']}"
+    return f"{_said(detail['input'])} does not fit: write a whole number {bounds}, without quotes"
+
+
+def _not_written_as(detail: ErrorDetails, node: Schema) -> str:
+    # For a bad name in a map the node is that of the map's values; the error has the pattern.
+    pattern = detail.get("ctx", {}).get("pattern", node.get("pattern"))
+    form = FORMS.get(str(pattern))
+    value = detail["input"]
+    if form is not None:
+        return f"{_said(value)} is not a {form.name}; write {form.advice}"
+    if detail["type"] == "string_type" and not isinstance(value, dict | list):
+        return f"{_said(value)} is not text; put it in quotes: {_said(str(value))}"
+    return "must be text that is not empty"
+
+
+def _broken_rule(detail: ErrorDetails, _node: Schema) -> str:
+    return str(detail["ctx"]["error"])
+
+
+def _too_long_a_text(detail: ErrorDetails, _node: Schema) -> str:
+    return f"is too long: at most {detail['ctx']['max_length']} characters are allowed"
+
+
+def _too_many(detail: ErrorDetails, _node: Schema) -> str:
+    return f"has too many entries: at most {detail['ctx']['max_length']} are allowed"
+
+
+def _too_few(detail: ErrorDetails, _node: Schema) -> str:
+    return f"has too few entries: at least {detail['ctx']['min_length']} must be there"
+
+
+_SENTENCES: Final[Mapping[str, Callable[[ErrorDetails, Schema], str]]] = {
+    "missing": _missing,
+    "enum": _not_one_of,
+    "literal_error": _not_one_of,
+    "greater_than_equal": _not_a_whole_number,
+    "less_than_equal": _not_a_whole_number,
+    "int_type": _not_a_whole_number,
+    "int_from_float": _not_a_whole_number,
+    "string_type": _not_written_as,
+    "string_pattern_mismatch": _not_written_as,
+    "string_too_short": _not_written_as,
+    "string_too_long": _too_long_a_text,
+    "too_long": _too_many,
+    "too_short": _too_few,
+    "value_error": _broken_rule,
+}

@@ -1,0 +1,311 @@
+"""What Backstop knows and has done, as it stands in a monitor's status.
+
+The status is the journal: an action stands here as ``Planned`` before it happens, and everything
+that must survive a restart is here and nowhere else. It is written on change only; lists are
+bounded so that it stays under 8 KB.
+"""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from backstop.api.base import ApiModel, KeyedBy, MicroTime, Time
+from backstop.core.signals.rule import Pillar
+
+Sentence = Annotated[str, StringConstraints(max_length=1024)]
+Name = Annotated[str, StringConstraints(max_length=253)]
+Fingerprint = Annotated[str, StringConstraints(max_length=64)]
+Weights = Annotated[dict[Name, int], Field(max_length=16)]
+RuleWeightList = Annotated[list[Weights], Field(max_length=16)]
+
+
+class Verdict(StrEnum):
+    """Whether a bound holds. Unknown is neither good nor bad."""
+
+    HEALTHY = "Healthy"
+    BREACHED = "Breached"
+    UNKNOWN = "Unknown"
+
+
+class Arm(StrEnum):
+    """Which workload a verdict is about."""
+
+    TARGET = "target"
+    CANDIDATE = "candidate"
+
+
+class Cause(StrEnum):
+    """What the diagnosis blames."""
+
+    DATA = "data"
+    MODEL = "model"
+    INFRASTRUCTURE = "infrastructure"
+    RELEASE = "release"
+
+
+class Severity(StrEnum):
+    """P0: users suffer now; P1: automation acted, fix today; P2: a cause without a symptom yet."""
+
+    P0 = "P0"
+    P1 = "P1"
+    P2 = "P2"
+
+
+class CircuitPhase(StrEnum):
+    """Where traffic goes: to the target, to the fallback, or a probe to the target."""
+
+    CLOSED = "Closed"
+    OPEN = "Open"
+    HALF_OPEN = "HalfOpen"
+
+
+class TrialPhase(StrEnum):
+    """The state of the candidate's trial."""
+
+    TRIAL = "Trial"
+    ABORTED = "Aborted"
+
+
+class StepKind(StrEnum):
+    """What an action does. Each is a change of a target or of traffic."""
+
+    OPEN_CIRCUIT = "openCircuit"
+    PROBE_CIRCUIT = "probeCircuit"
+    CLOSE_CIRCUIT = "closeCircuit"
+    SHIFT_TRAFFIC = "shiftTraffic"
+    ROLLBACK = "rollback"
+
+
+class ActionState(StrEnum):
+    """How far an action has come."""
+
+    PLANNED = "Planned"
+    APPLIED = "Applied"
+    VERIFIED = "Verified"
+    FAILED = "Failed"
+    OBSERVED = "Observed"
+
+
+class SignalStatus(ApiModel):
+    """The verdict on one signal of one arm, as of its last change."""
+
+    name: Name
+    """Name of the signal."""
+
+    arm: Arm
+    """Which workload was measured."""
+
+    pillar: Pillar
+    """Which kind of health the signal speaks of."""
+
+    verdict: Verdict
+    """Whether the bound holds."""
+
+    reason: Annotated[str, StringConstraints(max_length=64)] = ""
+    """Why the verdict is Unknown: NoData, InsufficientData, SourceDown, BadQuery or WarmingUp."""
+
+    why: Annotated[str, StringConstraints(max_length=300)] = ""
+    """The numbers behind the verdict."""
+
+
+class Action(ApiModel):
+    """One change, from intent to verification."""
+
+    id: Annotated[str, StringConstraints(max_length=64)]
+    """Deterministic: the same decision in the same incident has the same id."""
+
+    step: StepKind
+    """What is changed, and to what end."""
+
+    state: ActionState
+    """How far the action has come; `Observed` was decided in mode Observe and not carried out."""
+
+    subject: Name
+    """Kind and name of what is changed."""
+
+    before: Annotated[str, StringConstraints(max_length=512)] = ""
+    """What was there, read just before the change."""
+
+    after: Annotated[str, StringConstraints(max_length=512)] = ""
+    """What is to be there."""
+
+    planned_at: MicroTime
+    """When the intent was written down."""
+
+    applied_at: MicroTime | None = None
+    """When the change was acknowledged."""
+
+    verified_at: MicroTime | None = None
+    """When the change was seen to be in effect."""
+
+    why: Sentence = ""
+    """Why the action was taken."""
+
+    message: Sentence = ""
+    """What became of it, if anything is worth saying."""
+
+
+class CircuitStatus(ApiModel):
+    """The circuit breaker."""
+
+    phase: CircuitPhase = CircuitPhase.CLOSED
+    """Where traffic goes."""
+
+    since: MicroTime | None = None
+    """When the phase began."""
+
+    openings: Annotated[int, Field(ge=0)] = 0
+    """How often the circuit opened in this incident; each doubles the time to the next probe."""
+
+    next_probe: MicroTime | None = None
+    """When the circuit may become half-open."""
+
+    restore: RuleWeightList = Field(default_factory=list)
+    """The weights before the circuit opened, per matching rule, by Service."""
+
+
+class CandidateStatus(ApiModel):
+    """The trial of the candidate."""
+
+    phase: TrialPhase = TrialPhase.TRIAL
+    """Whether the trial runs or was ended."""
+
+    fingerprint: Fingerprint = ""
+    """The pod template under trial; another template starts another trial."""
+
+    weight: Annotated[int, Field(ge=0, le=100)] | None = None
+    """The percentage that Backstop last gave the candidate, if it did."""
+
+
+class Revision(ApiModel):
+    """A revision of the target by the fingerprint of its pod template."""
+
+    fingerprint: Fingerprint
+    """Hash of the pod template."""
+
+    since: MicroTime
+    """When it became the current one."""
+
+
+class RevisionsStatus(ApiModel):
+    """Which revisions of the target are known to be what."""
+
+    current: Revision | None = None
+    """The revision that the target runs."""
+
+    last_good: Revision | None = None
+    """The revision that a rollback goes to."""
+
+    known_bad: Annotated[list[Fingerprint], Field(max_length=10)] = Field(default_factory=list)
+    """Revisions that were rolled back; never rolled back to."""
+
+
+class Episode(ApiModel):
+    """An incident as far as it goes: what the Incident object shows, and the state of it."""
+
+    name: Name
+    """Name of the Incident object."""
+
+    cause: Cause
+    """What the diagnosis blames."""
+
+    severity: Severity
+    """P0: users suffer now; P1: automation acted, fix today; P2: a cause without a symptom yet."""
+
+    arm: Arm
+    """Which workload is at fault."""
+
+    onset: MicroTime
+    """When the evidence began: the first sample of the window that broke a bound."""
+
+    detected: MicroTime
+    """When the evidence sufficed for a verdict."""
+
+    mitigated: MicroTime | None = None
+    """When traffic had been moved away from the fault."""
+
+    repaired: MicroTime | None = None
+    """When the workload had been changed to remove the fault."""
+
+    resolved: MicroTime | None = None
+    """When all was healthy again."""
+
+    why: Sentence
+    """One sentence: what happened, with numbers, and what that is blamed on."""
+
+    evidence: Annotated[
+        list[Annotated[str, StringConstraints(max_length=300)]], Field(max_length=12)
+    ] = Field(default_factory=list)
+    """What each breached signal showed."""
+
+    actions: Annotated[list[Action], Field(max_length=24)] = Field(default_factory=list)
+    """What was done, oldest first."""
+
+
+class Condition(ApiModel):
+    """metav1.Condition."""
+
+    type: Annotated[str, StringConstraints(max_length=316)]
+    """Which condition this is."""
+
+    status: Annotated[str, StringConstraints(pattern=r"^(True|False|Unknown)$", max_length=7)]
+    """`True`, `False` or `Unknown`."""
+
+    reason: Annotated[
+        str,
+        StringConstraints(
+            pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$", min_length=1, max_length=1024
+        ),
+    ]
+    """Why, in one word."""
+
+    message: Annotated[str, StringConstraints(max_length=2048)] = ""
+    """Why, in a sentence."""
+
+    observed_generation: Annotated[int, Field(ge=0)] = 0
+    """The generation of the spec that the condition is about."""
+
+    last_transition_time: Time
+    """When `status` last changed."""
+
+
+class ModelMonitorStatus(ApiModel):
+    """What Backstop knows and has done."""
+
+    observed_generation: Annotated[int, Field(ge=0)] = 0
+    """The generation of the spec that this status is about."""
+
+    verdict: Verdict = Verdict.UNKNOWN
+    """The target: Breached if any signal is, else Unknown if any is, else Healthy."""
+
+    why: Sentence = ""
+    """One sentence: what Backstop sees, and what it does about it."""
+
+    conditions: Annotated[list[Condition], Field(max_length=8), KeyedBy(("type",))] = Field(
+        default_factory=list
+    )
+    """Ready, Healthy and the rest; each type is listed in the documentation of this kind."""
+
+    signals: Annotated[
+        list[SignalStatus], Field(max_length=64), KeyedBy(("name", "arm"))
+    ] = Field(default_factory=list)
+    """The verdict on each signal of each arm."""
+
+    circuit: CircuitStatus = CircuitStatus()
+    """The circuit breaker."""
+
+    candidate: CandidateStatus | None = None
+    """The trial of the candidate, if the spec names one."""
+
+    revisions: RevisionsStatus = RevisionsStatus()
+    """Which revisions of the target are known to be what."""
+
+    evidence_from: MicroTime | None = None
+    """Only samples after this are evidence: the last action was taken on what came before."""
+
+    action: Action | None = None
+    """The action under way, from its intent until it is verified or has failed."""
+
+    incident: Episode | None = None
+    """The incident that is open, or the last one."""

@@ -1,0 +1,22 @@
+"""The command ``backstop``: a group whose commands live in one module each.
+
+Commands import what they need when they run, so that help and shell completion answer at once.
+"""
+
+import click
+
+from backstop import __version__
+from backstop.cli.check import check
+from backstop.cli.crds import crds
+from backstop.cli.respond import respond
+from backstop.cli.run import run
+
+
+@click.group("backstop", context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="backstop")
+def main() -> None:
+    """Keep a failing machine-learning model from hurting its users."""
+
+
+for _command in (check, crds, respond, run):
+    main.add_command(_command)

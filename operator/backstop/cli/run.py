@@ -1,0 +1,67 @@
+"""``backstop run``: the operator itself."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option("--prometheus", metavar="URL", help="The metrics source named default.")
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="YAML file with sources and limits.",
+)
+@click.option("--kubeconfig", metavar="FILE", help="Default: in-cluster, else $KUBECONFIG.")
+@click.option("--context", help="Context of the kubeconfig.")
+@click.option(
+    "-n", "--namespace", "namespaces", multiple=True, help="Watch only this; may be repeated."
+)
+@click.option("--lease-namespace", default="default", show_default=True)
+@click.option("--lease-name", default="backstop", show_default=True)
+@click.option("--health-host", default="0.0.0.0", show_default=True)  # noqa: S104 - for probes
+@click.option("--health-port", default=8080, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--log-format", type=click.Choice(["console", "json"]), default="console")
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info"
+)
+def run(  # noqa: PLR0913, D103 - one parameter per option, and the help text is below
+    *,
+    prometheus: str | None,
+    config: Path | None,
+    kubeconfig: str | None,
+    context: str | None,
+    namespaces: tuple[str, ...],
+    lease_namespace: str,
+    lease_name: str,
+    health_host: str,
+    health_port: int,
+    log_format: str,
+    log_level: str,
+) -> None:
+    """Watch ModelMonitors and act on them.
+
+    Needs a metrics source: --prometheus URL, or --config FILE with `sources`.
+    """
+    from backstop.ports import OutsideError  # noqa: PLC0415
+    from backstop.runtime import logs, operator  # noqa: PLC0415
+    from backstop.runtime.config import ConfigError, load  # noqa: PLC0415
+
+    logs.configure("json" if log_format == "json" else "console", log_level)
+    try:
+        options = operator.Options(
+            config=load(config, prometheus),
+            kubeconfig=kubeconfig,
+            context=context,
+            namespaces=namespaces,
+            lease_namespace=lease_namespace,
+            lease_name=lease_name,
+            health_host=health_host,
+            health_port=health_port,
+        )
+        code = asyncio.run(operator.run(options))
+    except (ConfigError, OutsideError) as error:
+        raise click.ClickException(str(error)) from None
+    sys.exit(code)

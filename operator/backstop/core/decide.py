@@ -1,0 +1,148 @@
+"""The whole of it: one monitor as it stands in, what to do about it out.
+
+``decide`` is a pure function. It performs no step; a step that it asks for happens only after its
+intent was written to the status, and what became of it comes back in the next view.
+"""
+
+from dataclasses import replace
+from types import MappingProxyType
+
+from backstop.api.modelmonitor import Mode
+from backstop.api.status import (
+    ActionState,
+    Arm,
+    CircuitPhase,
+    Episode,
+    ModelMonitorStatus,
+    SignalStatus,
+    Verdict,
+)
+from backstop.core import breaker, explain, journal, revisions, trial
+from backstop.core import episode as episodes
+from backstop.core.diagnosis import Diagnosis, ReleaseContext, diagnose
+from backstop.core.units import seconds
+from backstop.core.verdicts import Look, SignalVerdict, overall
+from backstop.core.view import Decision, Memory, Step, View
+
+
+def decide(view: View) -> Decision:
+    """Return what to do about ``view`` now, what to remember, and the status to show."""
+    memory = _remember(view)
+    view = replace(view, memory=memory, status=_observe(view, memory))
+    view = replace(view, look=_meaningful(view))
+    diagnosis = diagnose(view.look.verdicts, _release(view))
+    view = replace(view, status=_begin_or_resolve(view, diagnosis))
+    step = _next_step(view, diagnosis)
+    status = view.status.model_copy(
+        update={
+            "verdict": overall(view.look.verdicts, Arm.TARGET),
+            "signals": _signals(view.status, view.look.verdicts),
+        }
+    )
+    status = status.model_copy(update={"why": explain.sentence(replace(view, status=status), step)})
+    return Decision(status=status, memory=memory, step=step, due=breaker.due(view))
+
+
+def _remember(view: View) -> Memory:
+    fingerprint = view.target.fingerprint if view.target else view.memory.fingerprint
+    verdict = overall(view.look.verdicts, Arm.TARGET)
+    since = view.memory.healthy_since if fingerprint == view.memory.fingerprint else None
+    if verdict is Verdict.HEALTHY and since is None:
+        since = view.now
+    if verdict is Verdict.BREACHED or (view.target is not None and not view.target.rolled_out):
+        since = None
+    return Memory(
+        histories=MappingProxyType(dict(view.look.histories)),
+        evidence_from=view.memory.evidence_from,
+        healthy_since=since,
+        fingerprint=fingerprint,
+    )
+
+
+def _observe(view: View, memory: Memory) -> ModelMonitorStatus:
+    known = revisions.observe(view.status.revisions, view.target, view.now)
+    good_after = seconds(view.spec.rollback.good_after)
+    known = revisions.record_good(
+        known, healthy_since=memory.healthy_since, good_after=good_after, now=view.now
+    )
+    status = view.status.model_copy(update={"revisions": known, "candidate": trial.observe(view)})
+    return journal.verify(status, view.route, view.target, view.now)
+
+
+def _meaningful(view: View) -> Look:
+    if trial.is_on(view):
+        return view.look
+    target_only = tuple(v for v in view.look.verdicts if v.arm is Arm.TARGET)
+    return replace(view.look, verdicts=target_only)
+
+
+def _release(view: View) -> ReleaseContext:
+    current = view.status.revisions.current
+    return ReleaseContext(
+        changed=current.since.timestamp() if current else None,
+        proven_good=revisions.is_proven_good(view.status.revisions),
+        blame_within=seconds(view.spec.rollback.blame_release_within),
+    )
+
+
+def _begin_or_resolve(view: View, diagnosis: Diagnosis | None) -> ModelMonitorStatus:
+    episode = episodes.under_way(view.status)
+    if diagnosis is not None and _supersedes(diagnosis, episode):
+        begun = episodes.begin(view.name, diagnosis, view.now)
+        return view.status.model_copy(update={"incident": begun})
+    if episode is not None and _is_over(view, episode):
+        resolved = episodes.resolve(episode, view.now)
+        return view.status.model_copy(update={"incident": resolved})
+    return view.status
+
+
+def _supersedes(diagnosis: Diagnosis, episode: Episode | None) -> bool:
+    if episode is None:
+        return True
+    return episode.arm is Arm.CANDIDATE and diagnosis.arm is Arm.TARGET
+
+
+def _is_over(view: View, episode: Episode) -> bool:
+    circuit_used = view.status.circuit.phase is not CircuitPhase.CLOSED
+    repairing = any(action.state is ActionState.APPLIED for action in episode.actions)
+    if circuit_used or repairing or view.status.action is not None:
+        return False
+    return episodes.evidence_cleared(episode, view.look.verdicts)
+
+
+def _next_step(view: View, diagnosis: Diagnosis | None) -> Step | None:
+    episode = episodes.under_way(view.status)
+    if episode is None:
+        return trial.start(view)
+    if episode.arm is Arm.CANDIDATE:
+        return _unless_observed(view, episode, trial.abort(view))
+    return _unless_observed(view, episode, breaker.next_step(view, episode, diagnosis))
+
+
+def _unless_observed(view: View, episode: Episode, step: Step | None) -> Step | None:
+    """In Observe a step is recorded once, and the record stands in for it from then on."""
+    if step is None or view.spec.mode is Mode.ACT:
+        return step
+    seen = [a for a in episodes.actions(episode, step.kind) if a.state is ActionState.OBSERVED]
+    return None if seen else step
+
+
+def _signals(
+    status: ModelMonitorStatus, verdicts: tuple[SignalVerdict, ...]
+) -> list[SignalStatus]:
+    """Return the signals to show; the numbers of one change only when its verdict does."""
+    known = {(shown.name, shown.arm): shown for shown in status.signals}
+    return [_shown(verdict, known.get((verdict.name, verdict.arm))) for verdict in verdicts]
+
+
+def _shown(verdict: SignalVerdict, known: SignalStatus | None) -> SignalStatus:
+    if known and (known.verdict, known.reason) == (verdict.verdict, verdict.reason):
+        return known
+    return SignalStatus(
+        name=verdict.name,
+        arm=verdict.arm,
+        pillar=verdict.pillar,
+        verdict=verdict.verdict,
+        reason=verdict.reason,
+        why=verdict.why[:300],
+    )

@@ -1,0 +1,106 @@
+"""Is it the data, the model, the infrastructure, or only the new version?
+
+A pure decision table over the verdicts of both arms and the history of revisions. The question that
+decides about a rollback is whether it would help: only when the fault began after the current
+revision did, and that revision was never known to be good, is the release to blame. A fault that
+both versions share has a common cause, and no rollback removes it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from backstop.api.status import Arm, Cause, Verdict
+from backstop.core.signals.rule import Pillar
+from backstop.core.units import say_seconds
+from backstop.core.verdicts import SignalVerdict
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseContext:
+    """When the target's current revision began, and whether it has been good since.
+
+    ``changed`` is a Unix time, ``None`` when unknown; ``blame_within`` is in seconds.
+    """
+
+    changed: float | None
+    proven_good: bool
+    blame_within: float
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What is to blame, on which arm, since when, and in one sentence why."""
+
+    cause: Cause
+    arm: Arm
+    onset: float
+    why: str
+    evidence: tuple[str, ...]
+
+
+def _breached(verdicts: Iterable[SignalVerdict], arm: Arm) -> tuple[SignalVerdict, ...]:
+    return tuple(v for v in verdicts if v.arm is arm and v.verdict is Verdict.BREACHED)
+
+
+def _onset(breached: Iterable[SignalVerdict]) -> float:
+    return min(verdict.onset or 0.0 for verdict in breached)
+
+
+def _said(breached: Iterable[SignalVerdict]) -> tuple[str, ...]:
+    return tuple(f"{verdict.name} on {verdict.arm}: {verdict.why}" for verdict in breached)
+
+
+def diagnose(
+    verdicts: tuple[SignalVerdict, ...], release: ReleaseContext
+) -> Diagnosis | None:
+    """Return what the verdicts blame, or ``None`` when no signal of any arm is breached."""
+    target = _breached(verdicts, Arm.TARGET)
+    candidate = _breached(verdicts, Arm.CANDIDATE)
+    if target:
+        return _blame_target(target, candidate, release)
+    if candidate:
+        return _blame_candidate(candidate)
+    return None
+
+
+def _blame_candidate(candidate: tuple[SignalVerdict, ...]) -> Diagnosis:
+    evidence = _said(candidate)
+    why = f"candidate fails while the target does not: {candidate[0].why}; the new version is to blame"
+    return Diagnosis(Cause.RELEASE, Arm.CANDIDATE, _onset(candidate), why, evidence)
+
+
+def _blame_target(
+    target: tuple[SignalVerdict, ...],
+    candidate: tuple[SignalVerdict, ...],
+    release: ReleaseContext,
+) -> Diagnosis:
+    onset = _onset(target)
+    cause, because = _cause(target, candidate, release, onset)
+    why = f"target fails: {target[0].why}; {because}"
+    return Diagnosis(cause, Arm.TARGET, onset, why, _said((*target, *candidate)))
+
+
+def _cause(
+    target: tuple[SignalVerdict, ...],
+    candidate: tuple[SignalVerdict, ...],
+    release: ReleaseContext,
+    onset: float,
+) -> tuple[Cause, str]:
+    pillars = {verdict.pillar for verdict in target}
+    if candidate:
+        cause = Cause.DATA if Pillar.DATA in pillars else Cause.INFRASTRUCTURE
+        return cause, "both versions fail, so the release is not to blame and no rollback would help"
+    if _follows_release(release, onset):
+        after = say_seconds(onset - (release.changed or 0.0))
+        return Cause.RELEASE, f"began {after} after the revision changed, so the release is to blame"
+    if Pillar.DATA in pillars:
+        return Cause.DATA, "the data is at fault and the revision is not new, no rollback would help"
+    if pillars & {Pillar.MODEL, Pillar.BUSINESS} and Pillar.SYSTEM not in pillars:
+        return Cause.MODEL, "the system is healthy and the revision is not new: investigate the model"
+    return Cause.INFRASTRUCTURE, "the revision is not new, so what it runs on is the first suspect"
+
+
+def _follows_release(release: ReleaseContext, onset: float) -> bool:
+    if release.changed is None or release.proven_good:
+        return False
+    return 0.0 <= onset - release.changed <= release.blame_within

@@ -1,0 +1,91 @@
+"""The incident under way: opening it, asking what was done in it, and resolving it."""
+
+import hashlib
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from backstop.api.status import (
+    Action,
+    ActionState,
+    Arm,
+    Episode,
+    ModelMonitorStatus,
+    Severity,
+    StepKind,
+    Verdict,
+)
+from backstop.core.diagnosis import Diagnosis
+from backstop.core.verdicts import SignalVerdict
+
+MAX_ACTIONS = 10
+"""How many actions an episode keeps: the first three and the newest."""
+
+_KEPT_FIRST = 3
+_RETRY_AFTER = (1.0, 2.0, 5.0, 15.0, 60.0)
+
+
+def under_way(status: ModelMonitorStatus) -> Episode | None:
+    """Return the incident that is not resolved, if there is one."""
+    episode = status.incident
+    return episode if episode is not None and episode.resolved is None else None
+
+
+def begin(monitor: str, diagnosis: Diagnosis, now: float) -> Episode:
+    """Return a new episode for ``diagnosis``."""
+    stamp = datetime.fromtimestamp(now, tz=UTC).strftime("%Y%m%d-%H%M%S")
+    return Episode.model_validate(
+        {
+            "name": f"{monitor[:230]}-{stamp}",
+            "cause": diagnosis.cause,
+            "severity": Severity.P1,
+            "arm": diagnosis.arm,
+            "onset": min(diagnosis.onset, now),
+            "detected": now,
+            "why": diagnosis.why[:1024],
+            "evidence": [line[:300] for line in diagnosis.evidence][:12],
+        }
+    )
+
+
+def actions(episode: Episode, kind: StepKind) -> list[Action]:
+    """Return the actions of ``kind`` in the episode, oldest first."""
+    return [action for action in episode.actions if action.step is kind]
+
+
+def with_action(episode: Episode, action: Action) -> Episode:
+    """Return the episode with ``action`` added, or replaced where its id is known."""
+    others = [known for known in episode.actions if known.id != action.id]
+    kept = [*others, action] if len(others) == len(episode.actions) else [
+        action if known.id == action.id else known for known in episode.actions
+    ]
+    if len(kept) > MAX_ACTIONS:
+        kept = [*kept[:_KEPT_FIRST], *kept[_KEPT_FIRST - MAX_ACTIONS :]]
+    return episode.model_copy(update={"actions": kept})
+
+
+def action_id(uid: str, scope: str, kind: StepKind, ordinal: int) -> str:
+    """Return the id of the ``ordinal``-th action of ``kind`` in ``scope`` (an incident, a trial)."""
+    text = "/".join((uid, scope, kind.value, str(ordinal)))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def may_try(episode: Episode, kind: StepKind, now: float) -> bool:
+    """Return whether ``kind`` may be tried: not after five failures, and each time later."""
+    failed = [a for a in actions(episode, kind) if a.state is ActionState.FAILED]
+    if len(failed) >= len(_RETRY_AFTER):
+        return False
+    return not failed or now >= failed[-1].planned_at.timestamp() + _RETRY_AFTER[len(failed) - 1]
+
+
+def evidence_cleared(episode: Episode, verdicts: Iterable[SignalVerdict]) -> bool:
+    """Return whether every signal of the episode's arm is Healthy; Unknown clears nothing."""
+    found = [verdict for verdict in verdicts if verdict.arm is episode.arm]
+    return bool(found) and all(one.verdict is Verdict.HEALTHY for one in found)
+
+
+def resolve(episode: Episode, now: float) -> Episode:
+    """Return the episode as resolved at ``now``."""
+    resolved = Episode.model_validate({**dict(episode), "resolved": now})
+    if resolved.repaired is None and resolved.arm is Arm.CANDIDATE:
+        return Episode.model_validate({**dict(resolved), "repaired": now})
+    return resolved

@@ -1,0 +1,62 @@
+"""One sentence that says what Backstop sees and what it does about it.
+
+The sentence holds numbers only of what has just changed, so that an unchanged situation has an
+unchanged sentence and the status need not be written again.
+"""
+
+from backstop.api.modelmonitor import Mode
+from backstop.api.status import Arm, CircuitPhase, Episode, StepKind, Verdict
+from backstop.core.episode import under_way
+from backstop.core.verdicts import overall
+from backstop.core.view import Step, View
+
+_DOING = {
+    StepKind.OPEN_CIRCUIT: "opening the circuit to the fallback",
+    StepKind.PROBE_CIRCUIT: "probing the target",
+    StepKind.CLOSE_CIRCUIT: "closing the circuit",
+    StepKind.SHIFT_TRAFFIC: "shifting the candidate's traffic",
+    StepKind.ROLLBACK: "rolling back",
+}
+
+
+def sentence(view: View, step: Step | None) -> str:
+    """Return the sentence for ``view`` with ``step`` about to be taken."""
+    if step is not None:
+        would = "" if view.spec.mode is Mode.ACT else "mode is Observe, would be "
+        return f"{would}{_DOING[step.kind]}: {step.why}"[:1024]
+    episode = under_way(view.status)
+    if episode is not None:
+        return f"{_phase(view, episode)}; {episode.why}"[:1024]
+    return _without_incident(view)[:1024]
+
+
+def _phase(view: View, episode: Episode) -> str:
+    phase = view.status.circuit.phase
+    if phase is CircuitPhase.OPEN:
+        repairing = any(
+            action.step is StepKind.ROLLBACK and action.state == "Applied"
+            for action in episode.actions
+        )
+        return f"circuit open, {'rollback under way' if repairing else 'fallback answers'}"
+    if phase is CircuitPhase.HALF_OPEN:
+        return "circuit half-open, the target is being probed"
+    if view.spec.mode is Mode.OBSERVE:
+        return "incident under way, nothing is changed because the mode is Observe"
+    return "incident under way, watching"
+
+
+def _without_incident(view: View) -> str:
+    verdict = overall(view.look.verdicts, Arm.TARGET)
+    if verdict is Verdict.HEALTHY:
+        return f"no action: all signals of {view.spec.target.name} are healthy"
+    if verdict is Verdict.UNKNOWN:
+        shown = {(s.name, s.arm): s for s in view.status.signals}
+        unknown = next(
+            (v for v in view.look.verdicts if v.arm is Arm.TARGET and v.verdict is verdict), None
+        )
+        if unknown is None:
+            return "no action: nothing has been measured yet"
+        known = shown.get((unknown.name, unknown.arm))
+        why = known.why if known and known.reason == unknown.reason else unknown.why
+        return f"no action: {unknown.name} is unknown ({unknown.reason}): {why}"
+    return "no action"

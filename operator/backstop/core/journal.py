@@ -1,0 +1,233 @@
+"""What an action leaves in the status: as intent, as applied, as verified, as failed.
+
+The status is written with the intent before anything happens. Everything needed to finish the
+action after a crash is in the intent itself, so resuming and doing are the same code.
+"""
+
+from typing import Any
+
+from backstop.api.status import (
+    Action,
+    ActionState,
+    Arm,
+    CircuitPhase,
+    CircuitStatus,
+    Episode,
+    ModelMonitorStatus,
+    Severity,
+    StepKind,
+)
+from backstop.core import weights
+from backstop.core.episode import resolve, under_way, with_action
+from backstop.core.facts import RouteFacts, WorkloadFacts
+from backstop.core.revisions import record_bad
+from backstop.core.units import seconds
+from backstop.core.view import Step, View
+
+VERIFY_WITHIN = 600.0
+"""Seconds after which an action that is not verified has failed."""
+
+
+def intend(
+    view: View, step: Step, *, subject: str, before: str, after: str
+) -> ModelMonitorStatus:
+    """Return the status with the intent of ``step``."""
+    action = Action.model_validate(
+        {
+            "id": step.action_id,
+            "step": step.kind,
+            "state": ActionState.PLANNED,
+            "subject": subject,
+            "before": before,
+            "after": after,
+            "planned_at": view.now,
+            "why": step.why[:1024],
+        }
+    )
+    return view.status.model_copy(update={"action": action})
+
+
+def _changed(model: Any, **changes: Any) -> Any:
+    return type(model).model_validate({**dict(model), **changes})
+
+
+def applied(view: View, action: Action, now: float) -> ModelMonitorStatus:
+    """Return the status once ``action`` has taken place at ``now``."""
+    status = view.status
+    done = _changed(action, state=ActionState.APPLIED, applied_at=now)
+    status = status.model_copy(update={"action": None})
+    status = _changed(status, evidence_from=now)
+    episode = under_way(status)
+    if episode is not None:
+        status = status.model_copy(update={"incident": with_action(episode, done)})
+    effect = {
+        StepKind.OPEN_CIRCUIT: _opened,
+        StepKind.PROBE_CIRCUIT: _probing,
+        StepKind.CLOSE_CIRCUIT: _closed,
+        StepKind.SHIFT_TRAFFIC: _shifted,
+        StepKind.ROLLBACK: _rolled_back,
+    }[action.step]
+    return effect(view, status, done, now)
+
+
+def _mitigated(status: ModelMonitorStatus, now: float) -> ModelMonitorStatus:
+    episode = under_way(status)
+    if episode is None or episode.mitigated is not None:
+        return status
+    return status.model_copy(update={"incident": _changed(episode, mitigated=now)})
+
+
+def _opened(
+    view: View, status: ModelMonitorStatus, action: Action, now: float
+) -> ModelMonitorStatus:
+    circuit = status.circuit
+    first = circuit.phase is CircuitPhase.CLOSED
+    openings = 1 if first else circuit.openings + 1
+    wait = min(
+        seconds(view.spec.circuit.open_for) * 2 ** min(openings - 1, 16),
+        seconds(view.spec.circuit.max_open_for),
+    )
+    restore = list(weights.from_text(action.before).values()) if first else circuit.restore
+    opened = CircuitStatus.model_validate(
+        {
+            "phase": CircuitPhase.OPEN,
+            "since": now,
+            "openings": openings,
+            "next_probe": now + wait,
+            "restore": restore,
+        }
+    )
+    return _mitigated(status.model_copy(update={"circuit": opened}), now)
+
+
+def _probing(
+    view: View, status: ModelMonitorStatus, action: Action, now: float
+) -> ModelMonitorStatus:
+    circuit = _changed(status.circuit, phase=CircuitPhase.HALF_OPEN, since=now, next_probe=None)
+    return status.model_copy(update={"circuit": circuit})
+
+
+def _closed(
+    view: View, status: ModelMonitorStatus, action: Action, now: float
+) -> ModelMonitorStatus:
+    closed = CircuitStatus.model_validate({"phase": CircuitPhase.CLOSED, "since": now})
+    status = status.model_copy(update={"circuit": closed})
+    episode = under_way(status)
+    return status.model_copy(update={"incident": resolve(episode, now)}) if episode else status
+
+
+def _shifted(
+    view: View, status: ModelMonitorStatus, action: Action, now: float
+) -> ModelMonitorStatus:
+    services = view.services
+    if status.candidate is None or services is None or services.candidate is None:
+        return status
+    asked = weights.from_text(action.after)
+    weight = max((rule.get(services.candidate, 0) for rule in asked.values()), default=0)
+    trial = status.candidate.model_copy(update={"weight": weight})
+    status = _mitigated(status.model_copy(update={"candidate": trial}), now)
+    episode = under_way(status)
+    if episode is None or episode.arm is not Arm.CANDIDATE:
+        return status
+    aborted = _changed(trial, phase="Aborted")
+    return status.model_copy(update={"candidate": aborted, "incident": resolve(episode, now)})
+
+
+def _rolled_back(
+    view: View, status: ModelMonitorStatus, action: Action, now: float
+) -> ModelMonitorStatus:
+    return status.model_copy(update={"revisions": record_bad(status.revisions, action.before)})
+
+
+def failed(view: View, action: Action, message: str) -> ModelMonitorStatus:
+    """Return the status once ``action`` could not be done; nothing was changed by it."""
+    status = view.status.model_copy(update={"action": None})
+    episode = under_way(status)
+    if episode is None:
+        return status
+    undone = _changed(action, state=ActionState.FAILED, message=message[:1024])
+    worse = _changed(with_action(episode, undone), severity=Severity.P0)
+    return status.model_copy(update={"incident": worse})
+
+
+def observed(view: View, step: Step, *, subject: str, before: str, after: str) -> Episode | None:
+    """Return the open episode with ``step`` as something that would have been done."""
+    episode = under_way(view.status)
+    if episode is None:
+        return None
+    action = intend(view, step, subject=subject, before=before, after=after).action
+    seen = _changed(
+        action, state=ActionState.OBSERVED, message="not carried out: the mode is Observe"
+    )
+    return with_action(episode, seen)
+
+
+def verify(
+    status: ModelMonitorStatus,
+    route: RouteFacts | None,
+    target: WorkloadFacts | None,
+    now: float,
+) -> ModelMonitorStatus:
+    """Return the status with each applied action verified that is seen to be in effect."""
+    episode = under_way(status)
+    if episode is None:
+        return status
+    for action in episode.actions:
+        if action.state is ActionState.APPLIED:
+            status = _verify_one(status, action, route, target, now)
+    return status
+
+
+def _verify_one(
+    status: ModelMonitorStatus,
+    action: Action,
+    route: RouteFacts | None,
+    target: WorkloadFacts | None,
+    now: float,
+) -> ModelMonitorStatus:
+    episode = under_way(status)
+    if episode is None or action.applied_at is None:
+        return status
+    if _in_effect(action, route, target):
+        done = _changed(action, state=ActionState.VERIFIED, verified_at=now)
+        status = status.model_copy(update={"incident": with_action(episode, done)})
+        return _repaired(status, now) if action.step is StepKind.ROLLBACK else status
+    superseded = any(
+        later.step in weights.TRAFFIC_STEPS and later.planned_at > action.planned_at
+        for later in episode.actions
+    )
+    if action.step in weights.TRAFFIC_STEPS and superseded:
+        return status
+    if now < action.applied_at.timestamp() + VERIFY_WITHIN:
+        return status
+    late = _changed(
+        action, state=ActionState.FAILED, message=f"not in effect after {VERIFY_WITHIN:.0f} s"
+    )
+    worse = _changed(with_action(episode, late), severity=Severity.P0)
+    return status.model_copy(update={"incident": worse})
+
+
+def _in_effect(
+    action: Action, route: RouteFacts | None, target: WorkloadFacts | None
+) -> bool:
+    if action.step is StepKind.ROLLBACK:
+        return target is not None and target.fingerprint == action.after and target.rolled_out
+    if route is None or not route.in_effect:
+        return False
+    found = {rule.index: rule.weights for rule in route.rules}
+    return all(
+        found.get(index, {}).get(name) == weight
+        for index, rule in weights.from_text(action.after).items()
+        for name, weight in rule.items()
+    )
+
+
+def _repaired(status: ModelMonitorStatus, now: float) -> ModelMonitorStatus:
+    episode = under_way(status)
+    if episode is None:
+        return status
+    status = status.model_copy(update={"incident": _changed(episode, repaired=now)})
+    circuit = status.circuit
+    if circuit.phase is CircuitPhase.OPEN:
+        return status.model_copy(update={"circuit": _changed(circuit, next_probe=now)})
+    return status

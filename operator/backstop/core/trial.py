@@ -1,0 +1,54 @@
+"""The candidate's trial: it gets its share of traffic once, and loses it when it fails.
+
+A trial belongs to one pod template. An aborted one stays aborted until the template changes.
+"""
+
+from backstop.api.status import Arm, CandidateStatus, CircuitPhase, StepKind, TrialPhase
+from backstop.core import episode as episodes
+from backstop.core.view import Step, View
+
+
+def observe(view: View) -> CandidateStatus | None:
+    """Return the trial that the cluster shows: a new template begins a new one."""
+    if view.spec.candidate is None:
+        return None
+    known = view.status.candidate or CandidateStatus()
+    if view.candidate is None or known.fingerprint == view.candidate.fingerprint:
+        return known
+    return CandidateStatus(fingerprint=view.candidate.fingerprint)
+
+
+def is_on(view: View) -> bool:
+    """Return whether a trial is on, so that the candidate's verdicts mean something."""
+    trial = view.status.candidate
+    return trial is not None and trial.phase is TrialPhase.TRIAL
+
+
+def start(view: View) -> Step | None:
+    """Return the step that gives the candidate its traffic, if it is due."""
+    trial, candidate = view.status.candidate, view.spec.candidate
+    if trial is None or candidate is None or candidate.weight is None or not is_on(view):
+        return None
+    ready = view.candidate is not None and view.candidate.ready > 0
+    quiet = (
+        view.status.circuit.phase is CircuitPhase.CLOSED
+        and episodes.under_way(view.status) is None
+    )
+    if trial.weight == candidate.weight or not ready or not quiet:
+        return None
+    scope = f"trial/{trial.fingerprint}/{view.generation}/{candidate.weight}"
+    action = episodes.action_id(view.uid, scope, StepKind.SHIFT_TRAFFIC, 0)
+    why = f"{candidate.name} is ready: {candidate.weight} % of traffic for its trial"
+    return Step(StepKind.SHIFT_TRAFFIC, action, why, candidate_weight=candidate.weight)
+
+
+def abort(view: View) -> Step | None:
+    """Return the step that takes the candidate's traffic away in its incident."""
+    episode = episodes.under_way(view.status)
+    if episode is None or episode.arm is not Arm.CANDIDATE:
+        return None
+    if not episodes.may_try(episode, StepKind.SHIFT_TRAFFIC, view.now):
+        return None
+    ordinal = len(episodes.actions(episode, StepKind.SHIFT_TRAFFIC))
+    action = episodes.action_id(view.uid, episode.name, StepKind.SHIFT_TRAFFIC, ordinal)
+    return Step(StepKind.SHIFT_TRAFFIC, action, episode.why, candidate_weight=0)

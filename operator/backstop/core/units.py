@@ -1,0 +1,78 @@
+"""The scalar types that people write in a spec, and their numeric meaning.
+
+The Kubernetes API conventions discourage floats, so durations, percentages, quantiles and
+decimals are strings with a pattern that the API server enforces. Each has exactly one reader
+here, so that a unit is never interpreted in two ways.
+"""
+
+import re
+from typing import Annotated, Final
+
+from pydantic import StringConstraints
+
+_SECONDS_PER_UNIT: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION_PATTERN: Final = r"^[1-9][0-9]{0,6}(ms|s|m|h|d)$"
+_DURATION: Final = re.compile(r"(?P<amount>[0-9]+)(?P<unit>ms|s|m|h|d)")
+
+Duration = Annotated[str, StringConstraints(pattern=_DURATION_PATTERN, max_length=9)]
+"""A whole number and a unit: ``500ms``, ``30s``, ``5m``, ``6h``, ``14d``."""
+
+Percent = Annotated[
+    str, StringConstraints(pattern=r"^(100|[0-9]{1,2}(\.[0-9]{1,4})?)%$", max_length=8)
+]
+"""A share between 0 % and 100 %: ``5%``, ``0.25%``."""
+
+Quantile = Annotated[str, StringConstraints(pattern=r"^p[0-9]{1,2}(\.[0-9]{1,3})?$", max_length=7)]
+"""A quantile in the usual shorthand: ``p50``, ``p99``, ``p99.9``."""
+
+Decimal = Annotated[
+    str, StringConstraints(pattern=r"^-?[0-9]{1,15}(\.[0-9]{1,9})?(e-?[0-9]{1,2})?$", max_length=32)
+]
+"""A number written as a string: ``"0.8"``, ``"-12"``, ``"1e-3"``."""
+
+DnsLabel = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=63)
+]
+"""A name that Kubernetes accepts for a Service."""
+
+DnsName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253),
+]
+"""A name that Kubernetes accepts for most objects."""
+
+
+def seconds(duration: Duration) -> float:
+    """Return ``duration`` in seconds.
+
+    Raises:
+        ValueError: ``duration`` is not a duration.
+    """
+    match = _DURATION.fullmatch(duration)
+    if match is None:
+        raise ValueError(f"{duration!r} is not a duration; write for example 30s or 5m")
+    return int(match["amount"]) * _SECONDS_PER_UNIT[match["unit"]]
+
+
+def fraction(percent: Percent) -> float:
+    """Return ``percent`` as a share in [0, 1]."""
+    return float(percent.removesuffix("%")) / 100.0
+
+
+def quantile(shorthand: Quantile) -> float:
+    """Return ``shorthand`` as a probability in [0, 1)."""
+    return float(shorthand.removeprefix("p")) / 100.0
+
+
+def say_seconds(value: float) -> str:
+    """Return a duration of ``value`` seconds as a person would say it: ``250 ms``, ``4.2 s``."""
+    if value < 1.0:
+        return f"{value * 1000:.0f} ms"
+    if value < 120.0:
+        return f"{value:.1f} s".replace(".0 s", " s")
+    return f"{value / 60:.1f} min".replace(".0 min", " min")
+
+
+def say_share(value: float) -> str:
+    """Return a share in [0, 1] as a percentage with as many digits as it needs."""
+    return f"{value * 100:.3g} %"

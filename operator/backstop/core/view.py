@@ -1,0 +1,84 @@
+"""What a decision is made from, and what it is: values without any connection to the outside."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from backstop.api.modelmonitor import ModelMonitorSpec
+from backstop.api.status import ModelMonitorStatus, StepKind
+from backstop.core.facts import RouteFacts, WorkloadFacts
+from backstop.core.verdicts import History, Look, SignalKey
+from backstop.core.weights import Services
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What is remembered between looks and may be lost in a restart at the cost of some seconds.
+
+    ``healthy_since`` is the Unix time since which the target's current revision, named by
+    ``fingerprint``, has been Healthy without a breach.
+    """
+
+    histories: Mapping[SignalKey, History] = field(default_factory=lambda: MappingProxyType({}))
+    evidence_from: float = 0.0
+    healthy_since: float | None = None
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One monitor as it stands at ``now`` (Unix time): what is wanted, known, and measured."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    spec: ModelMonitorSpec
+    status: ModelMonitorStatus
+    memory: Memory
+    look: Look
+    now: float
+    target: WorkloadFacts | None = None
+    candidate: WorkloadFacts | None = None
+    route: RouteFacts | None = None
+
+    @property
+    def services(self) -> Services | None:
+        """The Services to move traffic between, or ``None`` without a route."""
+        return services(self.name, self.spec)
+
+
+def default_prediction_service(monitor: str) -> str:
+    """Return the name of the Service that answers with the default prediction of ``monitor``."""
+    return f"{monitor}-default-prediction"
+
+
+def services(monitor: str, spec: ModelMonitorSpec) -> Services | None:
+    """Return the Services that ``spec`` names, or ``None`` where it names no route."""
+    if spec.traffic is None or spec.target.service is None:
+        return None
+    fallback = None
+    if spec.fallback is not None:
+        fallback = spec.fallback.service or default_prediction_service(monitor)
+    candidate = spec.candidate.service if spec.candidate else None
+    return Services(target=spec.target.service, candidate=candidate, fallback=fallback)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to do now, and why. ``candidate_weight`` (percent) belongs to shiftTraffic."""
+
+    kind: StepKind
+    action_id: str
+    why: str
+    candidate_weight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do, what to remember, and when a timer of the circuit is due (Unix time)."""
+
+    status: ModelMonitorStatus
+    memory: Memory
+    step: Step | None = None
+    due: float | None = None

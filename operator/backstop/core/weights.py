@@ -1,0 +1,109 @@
+"""Which weights each phase asks for, per routing rule. Weights of other Services never change."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from backstop.api.status import StepKind
+from backstop.core.facts import RuleWeights
+
+RuleMap = dict[int, dict[str, int]]
+"""Weights by rule index and Service name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The Services that Backstop moves traffic between, as far as the monitor names them."""
+
+    target: str
+    candidate: str | None
+    fallback: str | None
+
+    @property
+    def named(self) -> frozenset[str]:
+        """All of them that exist."""
+        return frozenset(name for name in (self.target, self.candidate, self.fallback) if name)
+
+
+def current(rules: tuple[RuleWeights, ...], services: Services) -> RuleMap:
+    """Return the weights of our Services as the route has them."""
+    return {
+        rule.index: {name: rule.weights[name] for name in sorted(services.named)} for rule in rules
+    }
+
+
+def open_circuit(rules: tuple[RuleWeights, ...], services: Services) -> RuleMap:
+    """All traffic of ours to the fallback."""
+    return {rule.index: _only(services, services.fallback) for rule in rules}
+
+
+def probe(rules: tuple[RuleWeights, ...], services: Services, percent: int) -> RuleMap:
+    """``percent`` of the traffic to the target, the rest to the fallback."""
+    weights = _only(services, services.fallback)
+    weights[services.target] = percent
+    if services.fallback:
+        weights[services.fallback] = 100 - percent
+    return {rule.index: dict(weights) for rule in rules}
+
+
+def close_circuit(
+    rules: tuple[RuleWeights, ...],
+    services: Services,
+    restore: list[dict[str, int]],
+    *,
+    without_candidate: bool,
+) -> RuleMap:
+    """The weights from before the circuit opened; all to the target where they are not known."""
+    asked: RuleMap = {}
+    for place, rule in enumerate(rules):
+        saved = restore[place] if place < len(restore) else {}
+        usable = set(saved) == services.named and sum(saved.values()) > 0
+        weights = dict(saved) if usable else _only(services, services.target)
+        asked[rule.index] = _give_to_target(weights, services) if without_candidate else weights
+    return asked
+
+
+def start_trial(rules: tuple[RuleWeights, ...], services: Services, percent: int) -> RuleMap:
+    """``percent`` of the traffic to the candidate, the rest to the target."""
+    weights = _only(services, services.target)
+    weights[services.target] = 100 - percent
+    if services.candidate:
+        weights[services.candidate] = percent
+    return {rule.index: dict(weights) for rule in rules}
+
+
+def end_trial(rules: tuple[RuleWeights, ...], services: Services) -> RuleMap:
+    """The candidate's traffic to the target."""
+    return {
+        index: _give_to_target(weights, services)
+        for index, weights in current(rules, services).items()
+    }
+
+
+def _only(services: Services, name: str | None) -> dict[str, int]:
+    return {service: 100 if service == name else 0 for service in sorted(services.named)}
+
+
+def _give_to_target(weights: dict[str, int], services: Services) -> dict[str, int]:
+    if services.candidate is None:
+        return weights
+    moved = dict(weights)
+    moved[services.target] += moved[services.candidate]
+    moved[services.candidate] = 0
+    return moved
+
+
+def to_text(weights: Mapping[int, Mapping[str, int]]) -> str:
+    """Return ``weights`` in the form in which an action keeps them."""
+    return json.dumps({str(index): dict(rule) for index, rule in weights.items()}, sort_keys=True)
+
+
+def from_text(text: str) -> RuleMap:
+    """Return the weights that :func:`to_text` wrote."""
+    rules: dict[str, dict[str, Any]] = json.loads(text)
+    return {int(index): {name: int(w) for name, w in rule.items()} for index, rule in rules.items()}
+
+
+TRAFFIC_STEPS = frozenset(StepKind) - {StepKind.ROLLBACK}
+"""The steps that move traffic."""

@@ -1,0 +1,1 @@
+"""The shell: what happens when, and in which order, around the pure decisions."""

@@ -1,0 +1,46 @@
+"""``/livez``, ``/readyz`` and ``/metrics`` over HTTP.
+
+Alive means that the scheduling loop has turned within the last 30 seconds; ready means that all
+monitors were listed, whether this replica acts or stands by.
+"""
+
+from collections.abc import Callable
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from backstop.runtime.metrics import REGISTRY
+
+
+async def serve(
+    host: str, port: int, *, alive: Callable[[], bool], ready: Callable[[], bool]
+) -> web.AppRunner:
+    """Start to serve on ``host``:``port``, and return the runner, for its ``cleanup``."""
+
+    async def livez(_: web.Request) -> web.Response:
+        return _answer(good=alive())
+
+    async def readyz(_: web.Request) -> web.Response:
+        return _answer(good=ready())
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(
+            body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )
+
+    app = web.Application()
+    app.add_routes(
+        [
+            web.get("/livez", livez),
+            web.get("/readyz", readyz),
+            web.get("/metrics", metrics),
+        ]
+    )
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    return runner
+
+
+def _answer(*, good: bool) -> web.Response:
+    return web.Response(text="ok" if good else "not ok", status=200 if good else 503)

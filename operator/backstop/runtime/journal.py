@@ -1,0 +1,91 @@
+"""Writing a monitor's status, which is the journal, under a precondition.
+
+Every write carries the resourceVersion of the last one that we know. A conflict means that somebody
+else wrote: the monitor is read again and decided anew, nothing is forced.
+"""
+
+from typing import Any
+
+from backstop.adapters.paths import namespaced
+from backstop.api import API_VERSION
+from backstop.api.status import ModelMonitorStatus
+from backstop.ports import KubeApi
+from backstop.runtime.record import FINALIZER, Record
+
+MAX_BYTES = 8_000
+"""A status is kept below this size; the reasons of healthy signals go first."""
+
+
+class Journal:
+    """Reads and writes ModelMonitors."""
+
+    def __init__(self, api: KubeApi) -> None:
+        self._api = api
+
+    def _path(self, record: Record, subresource: str = "") -> str:
+        return namespaced(
+            API_VERSION, record.namespace, "modelmonitors", record.name, subresource
+        )
+
+    async def write(self, record: Record, status: ModelMonitorStatus) -> None:
+        """Write ``status``; afterwards the record holds it.
+
+        Raises:
+            ConflictError: somebody else changed the monitor; nothing was written.
+            OutsideError: see :mod:`backstop.ports`.
+        """
+        status = fit(status)
+        patch: list[dict[str, Any]] = [
+            {
+                "op": "replace",
+                "path": "/metadata/resourceVersion",
+                "value": record.resource_version,
+            },
+            {"op": "add", "path": "/status", "value": status.to_json()},
+        ]
+        body = await self._api.json_patch(self._path(record, "status"), patch)
+        record.resource_version = body["metadata"]["resourceVersion"]
+        record.status = record.written = status
+
+    async def refresh(self, record: Record) -> None:
+        """Read the monitor again, with its status.
+
+        Raises:
+            NotFoundError: it is gone.
+        """
+        record.absorb(await self._api.get(self._path(record)), with_status=True)
+
+    async def hold(self, record: Record) -> None:
+        """Add the finalizer, so that moved traffic is put back before the monitor goes."""
+        await self._set_finalizers(record, (*record.finalizers, FINALIZER))
+
+    async def release(self, record: Record) -> None:
+        """Remove the finalizer."""
+        kept = tuple(name for name in record.finalizers if name != FINALIZER)
+        await self._set_finalizers(record, kept)
+
+    async def _set_finalizers(self, record: Record, finalizers: tuple[str, ...]) -> None:
+        body = await self._api.merge_patch(
+            self._path(record),
+            {
+                "metadata": {
+                    "resourceVersion": record.resource_version,
+                    "finalizers": list(finalizers),
+                }
+            },
+        )
+        record.resource_version = body["metadata"]["resourceVersion"]
+        record.finalizers = tuple(body["metadata"].get("finalizers", ()))
+
+
+def fit(status: ModelMonitorStatus) -> ModelMonitorStatus:
+    """Return ``status`` small enough to be stored, with the least important words left out."""
+    if len(status.model_dump_json(by_alias=True, exclude_none=True)) <= MAX_BYTES:
+        return status
+    terse = [s.model_copy(update={"why": ""}) for s in status.signals]
+    status = status.model_copy(update={"signals": terse})
+    episode = status.incident
+    if episode is None or len(status.model_dump_json(by_alias=True)) <= MAX_BYTES:
+        return status
+    brief = [a.model_copy(update={"why": a.why[:120]}) for a in episode.actions]
+    return status.model_copy(update={"incident": episode.model_copy(update={"actions": brief})})

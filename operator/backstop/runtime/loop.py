@@ -1,0 +1,114 @@
+"""The loop: who is due, one round of questions, one pass each.
+
+Each metrics source has its rounds on its own, so that a slow one delays nobody else; each monitor
+has its passes on its own, so that a failing one delays nobody else. While this replica does not
+hold the lease, monitors are kept up to date and nothing is looked at.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from backstop.core.samples import Reading
+from backstop.ports import Clock, ConflictError, MetricsSource, OutsideError, UnavailableError
+from backstop.runtime import metrics
+from backstop.runtime.gather import by_source, gather
+from backstop.runtime.reconcile import Gone, Reconciler
+from backstop.runtime.record import Record
+from backstop.runtime.scheduler import Key, Scheduler
+
+_LOG = structlog.get_logger(__name__)
+
+HEARTBEAT_LIMIT = 30.0
+"""Seconds without a turn of the loop after which it counts as dead."""
+
+LONGEST_BACKOFF = 60.0
+
+
+@dataclass(slots=True)
+class Loop:
+    """Drives passes over ``records``."""
+
+    records: dict[Key, Record]
+    scheduler: Scheduler
+    sources: Mapping[str, MetricsSource]
+    reconciler: Reconciler
+    clock: Clock
+    writes: asyncio.Semaphore
+    turned: float = field(default_factory=time.monotonic)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def alive(self) -> bool:
+        """Return whether the loop has turned lately."""
+        return time.monotonic() - self.turned < HEARTBEAT_LIMIT
+
+    async def beat(self) -> None:
+        """Mark that the event loop turns, also while this replica stands by."""
+        while True:
+            self.turned = time.monotonic()
+            metrics.LATENESS.set(self.scheduler.lateness())
+            metrics.MONITORS.set(len(self.records))
+            await asyncio.sleep(1.0)
+
+    async def run(self) -> None:
+        """Look at monitors as they come due; runs until cancelled."""
+        try:
+            while True:
+                keys = await self.scheduler.batch()
+                self.turned = time.monotonic()
+                due = [self.records[key] for key in keys if key in self.records]
+                for key in set(keys) - self.records.keys():
+                    self.scheduler.forget(key)
+                for name, records in by_source(due).items():
+                    task = asyncio.create_task(self._round(name, records))
+                    self._tasks.add(task)
+                    task.add_done_callback(self._tasks.discard)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+
+    async def _round(self, name: str, records: Sequence[Record]) -> None:
+        try:
+            with metrics.READ_SECONDS.labels(name).time():
+                readings = await gather(self.sources.get(name), name, records)
+        except Exception as error:  # a bug in a source must not end the loop
+            _LOG.exception("reading failed", source=name)
+            failure = Reading(failure=f"reading failed: {type(error).__name__}")
+            asked = (q for r in records for _, roles in r.questions.values() for q in roles.values())
+            readings = dict.fromkeys(asked, failure)
+        await asyncio.gather(*(self._one(record, readings) for record in records))
+
+    async def _one(self, record: Record, readings: Mapping[str, Reading]) -> None:
+        due, result = self.clock.now() + record.interval, "ok"
+        try:
+            async with self.writes:
+                with metrics.PASS_SECONDS.time():
+                    due = await self.reconciler.reconcile(record, readings)
+            record.failures = 0
+        except Gone:
+            if self.records.get(record.key) is record:
+                del self.records[record.key]
+                self.scheduler.forget(record.key)
+            result = "gone"
+        except ConflictError:
+            due, result = self.clock.now() + 0.05, "conflict"
+        except UnavailableError as error:
+            due, result = self._later(record, max(0.2, error.retry_after)), "unavailable"
+            _LOG.warning("pass failed", monitor=record.name, error=str(error))
+        except OutsideError as error:
+            due, result = self._later(record, 2.0), "refused"
+            _LOG.warning("pass failed", monitor=record.name, error=str(error))
+        except Exception:  # a bug in one monitor must not stop the others
+            due, result = self._later(record, 5.0), "bug"
+            _LOG.exception("pass failed", monitor=record.name)
+        metrics.PASSES.labels(result).inc()
+        if self.records.get(record.key) is record:
+            self.scheduler.back(record.key, due)
+
+    def _later(self, record: Record, first: float) -> float:
+        record.failures += 1
+        wait = min(first * 2.0 ** min(record.failures - 1, 10), LONGEST_BACKOFF)
+        return self.clock.now() + wait

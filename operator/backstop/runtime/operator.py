@@ -1,0 +1,228 @@
+"""The operator as a whole: parts made, connected, started, and stopped in order.
+
+kopf watches; everything else is ours. A replica that loses its lease exits, so that nothing of an
+old leader is left in memory.
+"""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import time
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import kopf
+import structlog
+
+from backstop.adapters.endpoints import EndpointSlices
+from backstop.adapters.kube import KubernetesApi
+from backstop.adapters.metrics.bounded_http import Access
+from backstop.adapters.metrics.prometheus import PrometheusSource
+from backstop.adapters.notify.events import EventRecorder
+from backstop.adapters.traffic.gateway_api import GatewayApiTraffic
+from backstop.adapters.workloads.deployment import DeploymentWorkload
+from backstop.core.facts import ObjectRef
+from backstop.core.units import seconds
+from backstop.ports import MetricsSource, OutsideError
+from backstop.runtime import health, metrics
+from backstop.runtime.act import Actor
+from backstop.runtime.cluster import Cluster
+from backstop.runtime.config import OperatorConfig
+from backstop.runtime.default_prediction import DefaultPredictions
+from backstop.runtime.journal import Journal
+from backstop.runtime.lease import Lease
+from backstop.runtime.loop import Loop
+from backstop.runtime.publish import Publisher
+from backstop.runtime.reconcile import Reconciler
+from backstop.runtime.record import Record
+from backstop.runtime.scheduler import Key, Scheduler
+from backstop.runtime.watch import Watch
+
+_LOG = structlog.get_logger(__name__)
+
+RESYNC = 300.0
+"""Seconds between listings of all monitors."""
+
+
+class SystemClock:
+    """The clock of this machine."""
+
+    def now(self) -> float:
+        """Return the Unix time in seconds."""
+        return time.time()
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run: where, for which namespaces (all when empty), and under which lease."""
+
+    config: OperatorConfig
+    kubeconfig: str | None = None
+    context: str | None = None
+    namespaces: tuple[str, ...] = ()
+    lease_namespace: str = "default"
+    lease_name: str = "backstop"
+    health_host: str = "0.0.0.0"  # noqa: S104 - probes come from the node
+    health_port: int = 8080
+
+
+def _sources(config: OperatorConfig) -> dict[str, PrometheusSource]:
+    return {
+        name: PrometheusSource(
+            str(source.url),
+            Access(
+                headers=source.headers,
+                token_file=source.bearer_token_file,
+                ca_file=source.ca_file,
+                deadline=seconds(source.timeout),
+            ),
+        )
+        for name, source in config.sources.items()
+    }
+
+
+class Operator:
+    """All parts of a running operator."""
+
+    def __init__(self, options: Options, api: KubernetesApi) -> None:
+        self.options = options
+        self.api = api
+        self.sources = _sources(options.config)
+        self.events = EventRecorder(api)
+        self.publisher = Publisher(api, self.events)
+        records: dict[Key, Record] = {}
+        clock = SystemClock()
+        scheduler = Scheduler(clock)
+        workloads, traffic = DeploymentWorkload(api), GatewayApiTraffic(api)
+        self.cluster = Cluster(workloads, traffic, self._is_referenced)
+        self.watch = Watch(
+            records=records, scheduler=scheduler, cluster=self.cluster, clock=clock
+        )
+        reconciler = Reconciler(
+            actor=Actor(traffic, workloads, EndpointSlices(api), clock),
+            cluster=self.cluster,
+            journal=Journal(api),
+            publisher=self.publisher,
+            responders=DefaultPredictions(api, options.config.responder_image),
+            clock=clock,
+        )
+        sources: dict[str, MetricsSource] = dict(self.sources)
+        writes = asyncio.Semaphore(options.config.concurrent_writes)
+        self.loop = Loop(records, scheduler, sources, reconciler, clock, writes)
+        self.lease = Lease(
+            api,
+            options.lease_namespace,
+            options.lease_name,
+            f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}",
+        )
+        self.stop = asyncio.Event()
+        self.exit_code = 0
+        self._looping: asyncio.Task[None] | None = None
+
+    def _is_referenced(self, ref: ObjectRef) -> bool:
+        return self.watch.is_referenced(ref)
+
+    async def lead(self) -> None:
+        """Begin to act: every monitor is read afresh, as another replica may have written."""
+        _LOG.info("acting: this replica holds the lease", identity=self.lease.identity)
+        self.cluster.forget()
+        await self.watch.list(self.api, list(self.options.namespaces), fresh=True)
+        self.watch.active = True
+        self.watch.everything_due(spread=1.0 if len(self.loop.records) > 100 else 0.0)  # noqa: PLR2004
+        self._looping = asyncio.create_task(self.loop.run(), name="loop")
+        metrics.LEADER.set(1)
+
+    def step_down(self) -> None:
+        """Stop at once: another replica may act now."""
+        _LOG.error("lease lost; exiting")
+        self.watch.active = False
+        metrics.LEADER.set(0)
+        if self._looping is not None:
+            self._looping.cancel()
+        self.exit_code = 1
+        self.stop.set()
+
+    async def resync(self) -> None:
+        """List all monitors now and then, since a watch can miss a deletion."""
+        while True:
+            try:
+                await self.watch.list(self.api, list(self.options.namespaces), fresh=False)
+            except OutsideError as error:
+                _LOG.warning("monitors not listed", error=str(error))
+                await asyncio.sleep(2.0)
+                continue
+            await asyncio.sleep(RESYNC)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run all background tasks, and end them in order."""
+        runner = await health.serve(
+            self.options.health_host,
+            self.options.health_port,
+            alive=self.loop.alive,
+            ready=lambda: self.watch.synced,
+        )
+        self.events.start()
+        tasks = [
+            asyncio.create_task(self.loop.beat(), name="beat"),
+            asyncio.create_task(self.publisher.run(), name="publisher"),
+            asyncio.create_task(self.resync(), name="resync"),
+            asyncio.create_task(self.lease.run(self.lead, self.step_down), name="lease"),
+        ]
+        try:
+            yield
+        finally:
+            if self._looping is not None:
+                tasks.append(self._looping)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self.lease.release()
+            await self.events.close()
+            for source in self.sources.values():
+                await source.close()
+            await runner.cleanup()
+
+
+def _kopf_settings() -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.networking.request_timeout = 20
+    settings.networking.connect_timeout = 5
+    settings.watching.server_timeout = 300
+    settings.queueing.error_delays = (1, 2, 5, 10, 30)
+    settings.persistence.finalizer = "backstop.dev/kopf"
+    return settings
+
+
+async def run(options: Options) -> int:
+    """Run until told to stop, and return the exit code."""
+    api = await KubernetesApi.connect(kubeconfig=options.kubeconfig, context=options.context)
+    operator = Operator(options, api)
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, operator.stop.set)
+    registry = operator.watch.registry()
+
+    @kopf.on.login(registry=registry)
+    def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+        in_cluster = kopf.login_with_service_account(**kwargs)
+        return in_cluster or kopf.login_with_kubeconfig(**kwargs)
+
+    try:
+        async with operator.running():
+            await kopf.operator(
+                registry=registry,
+                settings=_kopf_settings(),
+                clusterwide=not options.namespaces,
+                namespaces=options.namespaces,
+                standalone=True,
+                stop_flag=operator.stop,
+            )
+    finally:
+        await api.close()
+    return operator.exit_code

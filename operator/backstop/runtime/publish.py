@@ -1,0 +1,176 @@
+"""Telling people, after the fact: Incident objects, Events, log lines.
+
+Nothing here delays an action or fails one. The Incident object is a copy of the episode in the
+monitor's status, brought up to date whenever it differs, so a lost write heals with the next one.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import structlog
+
+from backstop.adapters.notify.events import EventRecorder
+from backstop.adapters.paths import namespaced
+from backstop.api import API_VERSION
+from backstop.api.conditions import Reason
+from backstop.api.incident import IncidentSpec, IncidentStatus, incident_status
+from backstop.api.status import Action, ActionState, Episode, StepKind
+from backstop.ports import ConflictError, KubeApi, NotFoundError, OutsideError
+from backstop.runtime.record import Record
+
+_LOG = structlog.get_logger(__name__)
+
+MONITOR_LABEL = "backstop.dev/monitor"
+
+_REASONS = {
+    StepKind.OPEN_CIRCUIT: Reason.CIRCUIT_OPENED,
+    StepKind.PROBE_CIRCUIT: Reason.CIRCUIT_HALF_OPEN,
+    StepKind.CLOSE_CIRCUIT: Reason.CIRCUIT_CLOSED,
+    StepKind.ROLLBACK: Reason.ROLLED_BACK,
+}
+
+
+@dataclass(slots=True)
+class Publisher:
+    """Shows what was decided and done; all its writes happen in a task of its own."""
+
+    api: KubeApi
+    events: EventRecorder
+    _pending: dict[tuple[str, str], tuple[IncidentSpec, Episode, str, int]] = field(
+        default_factory=dict
+    )
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def catch_up(self, record: Record) -> None:
+        """Publish what the record's status tells that was not published yet.
+
+        After a restart the Incident object is brought up to date without repeating its Events.
+        """
+        first, old = record.published is None, record.published or record.status
+        record.published = record.status
+        new = record.status.incident
+        if new is None or (new == old.incident and not first):
+            return
+        self._show(record, new)
+        before = old.incident if old.incident and old.incident.name == new.name else None
+        if before is None:
+            self._event(record, Reason.INCIDENT_DETECTED, "Diagnose", new.why, new.name)
+        known = {action.id: action.state for action in before.actions} if before else {}
+        for action in new.actions:
+            if known.get(action.id) is not action.state:
+                self._acted(record, action)
+        if new.resolved is not None and (before is None or before.resolved is None):
+            took = (new.resolved - new.onset).total_seconds()
+            note = f"resolved {took:.0f} s after its onset: {new.why}"
+            self._event(record, Reason.INCIDENT_RESOLVED, "Resolve", note, f"{new.name}/resolved")
+
+    def _acted(self, record: Record, action: Action) -> None:
+        if action.state is ActionState.VERIFIED:
+            return
+        reason = _REASONS.get(action.step, Reason.CANDIDATE_ABORTED)
+        note = f"{action.step} on {action.subject}: {action.why}"
+        if action.state is ActionState.FAILED:
+            reason = Reason.ACTION_FAILED
+            note = f"{action.step} on {action.subject}: {action.message}"
+        elif action.state is ActionState.OBSERVED:
+            reason = Reason.WOULD_ACT
+        self._event(record, reason, action.step.value, note, f"{action.id}/{action.state}")
+
+    def trial_started(self, record: Record, weight: int) -> None:
+        """Publish that the candidate got its share of traffic."""
+        note = f"{weight} % of traffic to the candidate"
+        key = f"{record.uid}/trial/{record.status.candidate}"
+        self._event(record, Reason.CANDIDATE_STARTED, "shiftTraffic", note, key)
+
+    def traffic_restored(self, record: Record, note: str) -> None:
+        """Publish that moved traffic was put back because the monitor goes."""
+        self._event(record, Reason.TRAFFIC_RESTORED, "Restore", note, f"{record.uid}/restored")
+
+    def _event(self, record: Record, reason: Reason, action: str, note: str, key: str) -> None:
+        quiet = reason in _GOOD_NEWS
+        _LOG.info(note, monitor=f"{record.namespace}/{record.name}", reason=reason.value)
+        self.events.record(
+            regarding=record.regarding,
+            reason=reason.value,
+            action=action[:1].upper() + action[1:],
+            note=note,
+            type_="Normal" if quiet else "Warning",
+            key=f"{record.uid}/{key}",
+        )
+
+    def _show(self, record: Record, episode: Episode) -> None:
+        if record.spec is None:
+            return
+        spec = IncidentSpec(
+            monitor=record.name,
+            target=f"{record.spec.target.kind}/{record.spec.target.name}",
+            mode=record.spec.mode.value,
+        )
+        place = (record.namespace, episode.name)
+        self._pending[place] = (spec, episode, record.name, record.spec.history_limit)
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Keep Incident objects up to date; runs until cancelled."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            for place in list(self._pending):
+                spec, episode, monitor, limit = self._pending.pop(place)
+                try:
+                    await self._write(place[0], spec, incident_status(episode))
+                    if episode.resolved is not None:
+                        await self._prune(place[0], monitor, limit)
+                except OutsideError as error:
+                    _LOG.warning("incident not shown", incident=place[1], error=str(error))
+                    self._pending.setdefault(place, (spec, episode, monitor, limit))
+                    await asyncio.sleep(1.0)
+                    self._changed.set()
+
+    async def _write(self, namespace: str, spec: IncidentSpec, status: IncidentStatus) -> None:
+        patch = [{"op": "add", "path": "/status", "value": status.to_json()}]
+        path = namespaced(API_VERSION, namespace, "incidents", status.name, "status")
+        try:
+            await self.api.json_patch(path, patch)
+        except NotFoundError:
+            await self._create(namespace, spec, status.name)
+            await self.api.json_patch(path, patch)
+
+    async def _create(self, namespace: str, spec: IncidentSpec, name: str) -> None:
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": "Incident",
+            "metadata": {
+                "name": name,
+                "namespace": namespace,
+                "labels": {MONITOR_LABEL: spec.monitor[:63]},
+            },
+            "spec": spec.to_json(),
+        }
+        try:
+            await self.api.create(namespaced(API_VERSION, namespace, "incidents"), body)
+        except ConflictError:
+            _LOG.debug("incident exists already", incident=name)
+
+    async def _prune(self, namespace: str, monitor: str, limit: int) -> None:
+        collection = namespaced(API_VERSION, namespace, "incidents")
+        items = await self.api.list(collection, labelSelector=f"{MONITOR_LABEL}={monitor[:63]}")
+        resolved = sorted(
+            (item for item in items if (item.get("status") or {}).get("phase") == "Resolved"),
+            key=lambda item: item["metadata"]["creationTimestamp"],
+        )
+        for item in resolved[: max(0, len(resolved) - limit)]:
+            await self.api.delete(
+                namespaced(API_VERSION, namespace, "incidents", item["metadata"]["name"])
+            )
+
+
+_GOOD_NEWS = frozenset(
+    {
+        Reason.CIRCUIT_CLOSED,
+        Reason.CIRCUIT_HALF_OPEN,
+        Reason.INCIDENT_RESOLVED,
+        Reason.CANDIDATE_STARTED,
+        Reason.TRAFFIC_RESTORED,
+    }
+)

@@ -1,0 +1,250 @@
+"""One pass over one monitor: judge, decide, journal, act, show.
+
+The order is fixed: what is unfinished is finished first; then the decision; then the step with its
+intent; only then conditions, Incident and Events. A pass that fails leaves the monitor as it was
+and is repeated; it never affects another monitor.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import structlog
+
+from backstop.api.conditions import ConditionType, Reason
+from backstop.api.modelmonitor import Mode, OnDelete
+from backstop.api.status import CircuitPhase, ModelMonitorStatus, StepKind
+from backstop.core import cadence, journal, weights
+from backstop.core.conditions import Problem, metric_problems, summarize
+from backstop.core.decide import decide
+from backstop.core.facts import RouteFacts, WorkloadFacts
+from backstop.core.samples import Reading
+from backstop.core.verdicts import Look, look
+from backstop.core.view import Decision, Step, View
+from backstop.ports import Clock, ConflictError, NotFoundError, OutsideError
+from backstop.runtime.act import Actor, Learn, Write
+from backstop.runtime.cluster import Cluster, Surroundings
+from backstop.runtime.default_prediction import DefaultPredictions
+from backstop.runtime.journal import Journal
+from backstop.runtime.publish import Publisher
+from backstop.runtime.record import FINALIZER, Record
+
+_LOG = structlog.get_logger(__name__)
+
+STEPS_PER_PASS = 3
+"""A mitigation and the repair that follows it need no look in between."""
+
+
+class Gone(Exception):  # noqa: N818 - a result, not an error
+    """The monitor does not exist any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciler:
+    """Carries out passes with the parts it is given."""
+
+    actor: Actor
+    cluster: Cluster
+    journal: Journal
+    publisher: Publisher
+    responders: DefaultPredictions
+    clock: Clock
+
+    async def reconcile(self, record: Record, readings: Mapping[str, Reading]) -> float:
+        """Carry out one pass, and return the Unix time at which the next is due.
+
+        Raises:
+            Gone: the monitor was deleted; there is nothing more to do.
+            ConflictError: somebody else changed the monitor; it was read again, repeat the pass.
+            OutsideError: the API server failed; repeat the pass later.
+        """
+        try:
+            return await self._pass(record, readings)
+        except NotFoundError:
+            raise Gone from None
+        except ConflictError:
+            await self._read_again(record)
+            raise
+
+    async def _read_again(self, record: Record) -> None:
+        try:
+            await self.journal.refresh(record)
+        except NotFoundError:
+            raise Gone from None
+
+    async def _pass(self, record: Record, readings: Mapping[str, Reading]) -> float:
+        if record.deleting:
+            return await self._let_go(record)
+        if record.invalid is not None or record.spec is None:
+            return await self._show_invalid(record)
+        if record.spec.suspend:
+            return await self._show_suspended(record)
+        if _moves_traffic(record) and FINALIZER not in record.finalizers:
+            await self.journal.hold(record)
+        problems = await self.responders.ensure(record)
+        around = await self.cluster.around(record)
+        await self._finish_planned(record, around)
+        seen, decision, around = await self._decide_and_act(record, readings, around)
+        problems = [*around.problems, *problems, *metric_problems(seen.verdicts)]
+        await self._show(record, decision.status, problems)
+        return self._next(record, seen, decision)
+
+    async def _finish_planned(self, record: Record, around: Surroundings) -> None:
+        if record.status.action is not None:
+            _LOG.info("resuming", monitor=record.name, step=record.status.action.step)
+            view = self._view(record, Look(), around)
+            await self.actor.resume(view, *self._hands(record))
+
+    def _view(self, record: Record, seen: Look, around: Surroundings) -> View:
+        return record.view(
+            seen,
+            self.clock.now(),
+            target=around.target,
+            candidate=around.candidate,
+            route=around.route,
+        )
+
+    async def _decide_and_act(
+        self, record: Record, readings: Mapping[str, Reading], around: Surroundings
+    ) -> tuple[Look, Decision, Surroundings]:
+        for _ in range(STEPS_PER_PASS):
+            memory = record.fresh_memory()
+            seen = look(
+                record.questions,
+                readings,
+                memory.histories,
+                evidence_from=record.evidence_from,
+                now=self.clock.now(),
+            )
+            decision = decide(self._view(record, seen, around))
+            record.memory = decision.memory
+            if decision.step is None:
+                break
+            view = self._view(record, seen, around)
+            await self._take(record, replace(view, status=decision.status), decision.step)
+            around = await self.cluster.around(record)
+        return seen, replace(decision, status=self._merged(record, decision)), around
+
+    def _merged(self, record: Record, decision: Decision) -> ModelMonitorStatus:
+        return decision.status if decision.step is None else record.status
+
+    async def _take(self, record: Record, view: View, step: Step) -> None:
+        if view.spec.mode is Mode.OBSERVE:
+            await self._only_observe(record, view, step)
+            self.publisher.catch_up(record)
+            return
+        done = await self.actor.perform(view, step, *self._hands(record))
+        if done is not None:
+            _LOG.info("done", monitor=record.name, step=step.kind.value, why=step.why)
+        if done is not None and step.kind is StepKind.SHIFT_TRAFFIC and step.candidate_weight:
+            self.publisher.trial_started(record, step.candidate_weight)
+        self.publisher.catch_up(record)
+
+    async def _only_observe(self, record: Record, view: View, step: Step) -> None:
+        plan = await self.actor.plan(view, step)
+        episode = journal.observed(
+            view, step, subject=plan.subject, before=plan.before, after=plan.after
+        )
+        if episode is not None:
+            record.status = view.status.model_copy(update={"incident": episode})
+        elif view.status.candidate is not None:
+            trial = view.status.candidate.model_copy(update={"weight": step.candidate_weight})
+            record.status = view.status.model_copy(update={"candidate": trial})
+
+    def _hands(self, record: Record) -> tuple[Write, Learn]:
+        async def write(status: ModelMonitorStatus) -> None:
+            await self.journal.write(record, status)
+
+        services = record.services
+
+        def learn(facts: RouteFacts | WorkloadFacts) -> None:
+            self.cluster.learn(facts, services.named if services else frozenset())
+
+        return write, learn
+
+    def _next(self, record: Record, seen: Look, decision: Decision) -> float:
+        now = self.clock.now()
+        due = cadence.next_look(
+            now=now,
+            newest=seen.newest,
+            scrape_interval=seen.scrape_interval,
+            interval=record.interval,
+        )
+        if decision.step is not None:
+            return now + cadence.SHORTEST
+        if decision.due is not None:
+            due = min(due, max(decision.due, now + cadence.SHORTEST))
+        return due
+
+    async def _show(
+        self, record: Record, status: ModelMonitorStatus, problems: list[Problem]
+    ) -> None:
+        shown = summarize(
+            status,
+            problems,
+            generation=record.generation,
+            has_route=record.route is not None,
+            now=self.clock.now(),
+        )
+        if shown != record.written:
+            await self.journal.write(record, shown)
+        self.publisher.catch_up(record)
+
+    async def _show_invalid(self, record: Record) -> float:
+        problem = record.invalid
+        problems = [problem] if problem else []
+        why = f"cannot watch: {problem.message}" if problem else ""
+        status = record.status.model_copy(update={"why": why[:1024]})
+        await self._show(record, status, problems)
+        return self.clock.now() + record.interval
+
+    async def _show_suspended(self, record: Record) -> float:
+        said = "spec.suspend is true; traffic stays as it is"
+        problem = Problem(ConditionType.READY, Reason.SUSPENDED, said)
+        status = record.status.model_copy(update={"why": f"suspended: {said}"})
+        await self._show(record, status, [problem])
+        return self.clock.now() + record.interval
+
+    async def _let_go(self, record: Record) -> float:
+        if FINALIZER in record.finalizers:
+            note = await self._restore(record)
+            if note:
+                self.publisher.traffic_restored(record, note)
+            await self.journal.release(record)
+        raise Gone
+
+    async def _restore(self, record: Record) -> str:
+        """Put traffic back as it was before the circuit opened; return what was done."""
+        services, ref = record.services, record.route
+        moved = record.status.circuit.phase is not CircuitPhase.CLOSED or (
+            record.status.action is not None
+        )
+        if services is None or ref is None or record.spec is None or not moved:
+            return ""
+        if record.spec.on_delete is OnDelete.LEAVE or record.spec.mode is Mode.OBSERVE:
+            return ""
+        traffic = self.actor.traffic
+        try:
+            facts = await traffic.read(ref, services.named)
+            saved = record.status.circuit.restore
+            planned = record.status.action
+            if not saved and planned is not None and planned.step is StepKind.OPEN_CIRCUIT:
+                saved = list(weights.from_text(planned.before).values())
+            trial = record.status.candidate
+            asked = weights.close_circuit(
+                facts.rules,
+                services,
+                saved,
+                without_candidate=trial is not None and trial.phase == "Aborted",
+            )
+            await traffic.write(facts, asked)
+        except NotFoundError:
+            return ""
+        return f"weights of {ref} put back to {weights.to_text(asked)}"
+
+
+def _moves_traffic(record: Record) -> bool:
+    spec = record.spec
+    return spec is not None and spec.mode is Mode.ACT and spec.traffic is not None
+
+
+__all__ = ["Gone", "OutsideError", "Reconciler"]

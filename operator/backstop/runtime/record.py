@@ -1,0 +1,238 @@
+"""What the runtime keeps of one monitor between looks.
+
+The newest object the API server has shown, the status we last wrote, and the memory that may be
+lost. A watch event never replaces a status: what we wrote is newer than what the watch still tells.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from backstop.api.conditions import ConditionType, Reason
+from backstop.api.modelmonitor import ModelMonitorSpec, Signal
+from backstop.api.status import Arm, ModelMonitorStatus
+from backstop.core.conditions import Problem
+from backstop.core.facts import ObjectRef, RouteFacts, WorkloadFacts
+from backstop.core.promql import PromqlError
+from backstop.core.units import seconds
+from backstop.core.verdicts import Look, Questions, SignalKey
+from backstop.core.view import Memory, View, services
+from backstop.core.weights import Services
+from backstop.runtime.scheduler import Key
+
+FINALIZER = "backstop.dev/restore-traffic"
+
+
+@dataclass(slots=True)
+class Record:
+    """One monitor; mutable, owned by the event loop."""
+
+    key: Key
+    uid: str
+    generation: int
+    resource_version: str
+    finalizers: tuple[str, ...]
+    deleting: bool
+    spec: ModelMonitorSpec | None
+    invalid: Problem | None
+    status: ModelMonitorStatus
+    written: ModelMonitorStatus
+    memory: Memory = field(default_factory=Memory)
+    questions: Mapping[SignalKey, tuple[Signal, Questions]] = field(default_factory=dict)
+    published: ModelMonitorStatus | None = None
+    failures: int = 0
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of the monitor and of everything it names."""
+        return self.key[0]
+
+    @property
+    def name(self) -> str:
+        """The name of the monitor."""
+        return self.key[1]
+
+    @property
+    def interval(self) -> float:
+        """The longest time between looks, in seconds."""
+        return seconds(self.spec.interval) if self.spec else 300.0
+
+    @property
+    def services(self) -> Services | None:
+        """The Services to move traffic between, or ``None`` without a route."""
+        return services(self.name, self.spec) if self.spec else None
+
+    @property
+    def route(self) -> ObjectRef | None:
+        """The route, if the spec names one."""
+        if self.spec is None or self.spec.traffic is None:
+            return None
+        return ObjectRef("HTTPRoute", self.namespace, self.spec.traffic.http_route)
+
+    @property
+    def target(self) -> ObjectRef | None:
+        """The target; ``None`` while the spec is invalid."""
+        if self.spec is None:
+            return None
+        return ObjectRef(self.spec.target.kind, self.namespace, self.spec.target.name)
+
+    @property
+    def candidate(self) -> ObjectRef | None:
+        """The candidate, if the spec names one."""
+        if self.spec is None or self.spec.candidate is None:
+            return None
+        return ObjectRef(self.spec.candidate.kind, self.namespace, self.spec.candidate.name)
+
+    @property
+    def references(self) -> frozenset[ObjectRef]:
+        """Everything that the monitor names and Backstop reads."""
+        return frozenset(ref for ref in (self.target, self.candidate, self.route) if ref)
+
+    @property
+    def regarding(self) -> dict[str, str]:
+        """The monitor as Events refer to it."""
+        return {
+            "apiVersion": "backstop.dev/v1alpha1",
+            "kind": "ModelMonitor",
+            "namespace": self.namespace,
+            "name": self.name,
+            "uid": self.uid,
+        }
+
+    @property
+    def evidence_from(self) -> float:
+        """The Unix time from which samples count."""
+        since = self.status.evidence_from
+        return since.timestamp() if since else 0.0
+
+    def fresh_memory(self) -> Memory:
+        """Return the memory, without what was seen before the last action."""
+        if self.memory.evidence_from == self.evidence_from:
+            return self.memory
+        return replace(
+            self.memory, histories={}, healthy_since=None, evidence_from=self.evidence_from
+        )
+
+    def view(
+        self,
+        look: Look,
+        now: float,
+        *,
+        target: WorkloadFacts | None,
+        candidate: WorkloadFacts | None,
+        route: RouteFacts | None,
+    ) -> View:
+        """Return the monitor as a decision wants it.
+
+        Raises:
+            ValueError: the spec is invalid.
+        """
+        if self.spec is None:
+            raise ValueError(f"{self.name} has no valid spec")
+        return View(
+            namespace=self.namespace,
+            name=self.name,
+            uid=self.uid,
+            generation=self.generation,
+            spec=self.spec,
+            status=self.status,
+            memory=self.fresh_memory(),
+            look=look,
+            now=now,
+            target=target,
+            candidate=candidate,
+            route=route,
+        )
+
+    def absorb(self, body: Mapping[str, Any], *, with_status: bool) -> bool:
+        """Take over what ``body`` says; return whether spec or deletion changed.
+
+        ``with_status`` also takes the status: right after a read, not from a watch.
+        """
+        metadata = body["metadata"]
+        deleting = bool(metadata.get("deletionTimestamp"))
+        changed = metadata["uid"] != self.uid or deleting != self.deleting
+        if with_status or changed or _newer(metadata["resourceVersion"], self.resource_version):
+            self.resource_version = metadata["resourceVersion"]
+            self.finalizers = tuple(metadata.get("finalizers", ()))
+        self.deleting = deleting
+        if with_status or metadata["uid"] != self.uid:
+            self.status = self.written = parse_status(body)
+        if metadata["uid"] != self.uid or metadata["generation"] != self.generation:
+            self.uid, self.generation = metadata["uid"], metadata["generation"]
+            self.spec, self.invalid = parse_spec(body)
+            self.questions, self.invalid = _questions(self.spec, self.invalid)
+            return True
+        return changed
+
+
+def _newer(one: str, other: str) -> bool:
+    try:
+        return int(one) > int(other)
+    except ValueError:
+        return one != other
+
+
+def record_of(body: Mapping[str, Any]) -> Record:
+    """Return a new record for the ModelMonitor ``body``."""
+    metadata = body["metadata"]
+    status = parse_status(body)
+    spec, invalid = parse_spec(body)
+    questions, invalid = _questions(spec, invalid)
+    return Record(
+        key=(metadata["namespace"], metadata["name"]),
+        uid=metadata["uid"],
+        generation=metadata["generation"],
+        resource_version=metadata["resourceVersion"],
+        finalizers=tuple(metadata.get("finalizers", ())),
+        deleting=bool(metadata.get("deletionTimestamp")),
+        spec=spec,
+        invalid=invalid,
+        status=status,
+        written=status,
+        questions=questions,
+    )
+
+
+def parse_status(body: Mapping[str, Any]) -> ModelMonitorStatus:
+    """Return the status of ``body``; one that cannot be read counts as none."""
+    try:
+        return ModelMonitorStatus.model_validate(body.get("status") or {})
+    except ValidationError:
+        return ModelMonitorStatus()
+
+
+def parse_spec(body: Mapping[str, Any]) -> tuple[ModelMonitorSpec | None, Problem | None]:
+    """Return the spec of ``body``, or what is wrong with it."""
+    try:
+        return ModelMonitorSpec.model_validate(body.get("spec") or {}), None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in ("spec", *first["loc"]))
+        said = f"{place}: {first['msg']}"
+        return None, Problem(ConditionType.READY, Reason.INVALID_SPEC, said, stalled=True)
+
+
+def _questions(
+    spec: ModelMonitorSpec | None, invalid: Problem | None
+) -> tuple[dict[SignalKey, tuple[Signal, Questions]], Problem | None]:
+    if spec is None:
+        return {}, invalid
+    arms = {Arm.TARGET: spec.target.metric_labels}
+    if spec.candidate is not None:
+        arms[Arm.CANDIDATE] = spec.candidate.metric_labels
+    questions: dict[SignalKey, tuple[Signal, Questions]] = {}
+    for signal in spec.signals:
+        window = seconds(signal.window)
+        for arm, labels in arms.items():
+            try:
+                asked = signal.rule.queries(labels, window)
+            except (PromqlError, ValueError) as error:
+                said = f"signal {signal.name}: {error}"
+                return {}, Problem(
+                    ConditionType.METRICS_AVAILABLE, Reason.INVALID_QUERY, said, stalled=True
+                )
+            questions[signal.name, arm] = (signal, asked)
+    return questions, None

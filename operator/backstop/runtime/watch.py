@@ -1,0 +1,125 @@
+"""What the watches feed: kopf's raw events, nothing else of kopf.
+
+Handlers only take note. kopf writes nothing, keeps no state of ours, and owns no timer. Watches can
+miss deletions after a broken stream, so monitors are also listed afresh now and then.
+"""
+
+from typing import Any
+
+import kopf
+import structlog
+
+from backstop.adapters.paths import namespaced
+from backstop.api import API_VERSION, GROUP, VERSION
+from backstop.core.facts import ObjectRef
+from backstop.ports import Clock, KubeApi
+from backstop.runtime.cluster import Cluster
+from backstop.runtime.record import Record, record_of
+from backstop.runtime.scheduler import Key, Scheduler
+
+_LOG = structlog.get_logger(__name__)
+
+
+class Watch:
+    """Keeps records and facts up to date from events and from listings."""
+
+    def __init__(
+        self,
+        *,
+        records: dict[Key, Record],
+        scheduler: Scheduler,
+        cluster: Cluster,
+        clock: Clock,
+    ) -> None:
+        self._records = records
+        self._scheduler = scheduler
+        self._cluster = cluster
+        self._clock = clock
+        self._referrers: dict[ObjectRef, set[Key]] = {}
+        self.active = False
+        self.synced = False
+
+    def registry(self) -> kopf.OperatorRegistry:
+        """Return a registry with our handlers, and nothing in kopf's global one."""
+        registry = kopf.OperatorRegistry()
+        kopf.on.event(GROUP, VERSION, "modelmonitors", registry=registry)(self._monitor)
+        kopf.on.event("apps", "v1", "deployments", registry=registry)(self._object)
+        kopf.on.event("gateway.networking.k8s.io", "v1", "httproutes", registry=registry)(
+            self._object
+        )
+        return registry
+
+    async def _monitor(self, event: Any, **_: Any) -> None:
+        body = event["object"]
+        key = (body["metadata"]["namespace"], body["metadata"]["name"])
+        if event["type"] == "DELETED":
+            self._forget(key)
+        else:
+            self.saw_monitor(key, body, with_status=False)
+
+    def saw_monitor(self, key: Key, body: Any, *, with_status: bool) -> None:
+        """Take note of a monitor; look at it soon if it is new or its spec changed."""
+        record = self._records.get(key)
+        if record is None:
+            record = self._records[key] = record_of(body)
+            changed = True
+        else:
+            before = record.references
+            changed = record.absorb(body, with_status=with_status)
+            for ref in before - record.references:
+                self._referrers.get(ref, set()).discard(key)
+        for ref in record.references:
+            self._referrers.setdefault(ref, set()).add(key)
+        if changed and self.active:
+            self._scheduler.put(key, self._clock.now())
+
+    def is_referenced(self, ref: ObjectRef) -> bool:
+        """Return whether a monitor names ``ref``."""
+        return bool(self._referrers.get(ref))
+
+    def _forget(self, key: Key) -> None:
+        record = self._records.pop(key, None)
+        for ref in record.references if record else ():
+            self._referrers.get(ref, set()).discard(key)
+        self._scheduler.forget(key)
+
+    async def _object(self, event: Any, **_: Any) -> None:
+        body = event["object"]
+        metadata = body["metadata"]
+        ref = ObjectRef(body["kind"], metadata["namespace"], metadata["name"])
+        seen = None if event["type"] == "DELETED" else body
+        if not self._cluster.saw(ref, seen):
+            return
+        for key in self._referrers.get(ref, ()):
+            record = self._records.get(key)
+            episode = record.status.incident if record else None
+            busy = episode is not None and episode.resolved is None
+            if self.active and (busy or seen is None):
+                self._scheduler.put(key, self._clock.now() + 0.05)
+
+    async def list(self, api: KubeApi, namespaces: list[str], *, fresh: bool) -> None:
+        """List all monitors and forget those that are gone; ``fresh`` takes every status as listed.
+
+        Raises:
+            OutsideError: the API server did not answer.
+        """
+        found: set[Key] = set()
+        for namespace in namespaces or [""]:
+            path = (
+                namespaced(API_VERSION, namespace, "modelmonitors")
+                if namespace
+                else f"/apis/{API_VERSION}/modelmonitors"
+            )
+            for body in await api.list(path):
+                key = (body["metadata"]["namespace"], body["metadata"]["name"])
+                found.add(key)
+                self.saw_monitor(key, body, with_status=fresh)
+        for key in set(self._records) - found:
+            self._forget(key)
+        self.synced = True
+
+    def everything_due(self, spread: float) -> None:
+        """Look at all monitors within ``spread`` seconds."""
+        now = self._clock.now()
+        for place, key in enumerate(self._records):
+            self._scheduler.put(key, now + spread * place / max(1, len(self._records)))

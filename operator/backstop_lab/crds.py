@@ -1,0 +1,74 @@
+"""Provides the custom resource definitions that the gateway needs, from the pinned Go modules.
+
+They are kept as JSON in the cache, so a later start needs neither Go nor a YAML parser.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from backstop_lab.binaries import MODULES, cache_directory, module_version
+from backstop_lab.errors import LabError
+from backstop_lab.toolchain import find_go, go_environment
+
+_FAMILY = MODULES / "contour"
+# Contour watches TLSRoute, which only the experimental channel of the Gateway API has.
+_SOURCES = (
+    ("sigs.k8s.io/gateway-api", "config/crd/experimental/*.yaml"),
+    ("github.com/projectcontour/contour", "examples/contour/01-crds.yaml"),
+)
+
+
+def cached_at(cache_dir: Path | None = None) -> Path:
+    """Return where the definitions are kept; the name changes with the pinned modules."""
+    key = hashlib.sha256((_FAMILY / "go.sum").read_bytes() + repr(_SOURCES).encode())
+    return (cache_dir or cache_directory()) / f"crds-{key.hexdigest()[:12]}.json"
+
+
+def ensure() -> Path:
+    """Return a JSON file with the list of definitions, written on first use."""
+    kept = cached_at()
+    if not kept.is_file():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = kept.with_suffix(f".{os.getpid()}")
+        unfinished.write_text(json.dumps(list(_read_definitions())))
+        unfinished.rename(kept)
+    return kept
+
+
+def read(kept: Path) -> list[dict[str, Any]]:
+    """Return the definitions from the file that `ensure` returned."""
+    definitions: list[dict[str, Any]] = json.loads(kept.read_text())
+    return definitions
+
+
+def _read_definitions() -> Iterator[dict[str, Any]]:
+    import yaml  # noqa: PLC0415 - needed only on first use
+
+    go = find_go(cache_directory())
+    for module, pattern in _SOURCES:
+        for file in sorted(_module_directory(go, module).glob(pattern)):
+            for document in yaml.load_all(file.read_text(), Loader=yaml.CSafeLoader):
+                if document and document.get("kind") == "CustomResourceDefinition":
+                    yield document
+
+
+def _module_directory(go: Path, module: str) -> Path:
+    version = module_version((_FAMILY / "go.mod").read_text(), module)
+    done = subprocess.run(
+        [go, "mod", "download", "-json", f"{module}@v{version}"],
+        cwd=_FAMILY,
+        env=go_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise LabError(f"Go cannot download {module} v{version}:\n{done.stdout}{done.stderr}")
+    return Path(json.loads(done.stdout)["Dir"])

@@ -1,0 +1,234 @@
+"""Starts the cluster inside the namespaces, runs one command beside it, and stops everything."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+
+from backstop_lab import control_plane, crds, gateway, network, prometheus
+from backstop_lab.binaries import cache_directory
+from backstop_lab.component import Component
+from backstop_lab.errors import LabError
+from backstop_lab.kube_api import KubeApi
+from backstop_lab.node import Node
+from backstop_lab.pod import PodHost
+from backstop_lab.service_proxy import ServiceProxy
+
+log = logging.getLogger(__name__)
+
+_READY_SECONDS = 90.0
+_COMMAND_GRACE_SECONDS = 10.0
+_INTERRUPTED = 128 + signal.SIGINT
+
+
+def run(*, programs: Mapping[str, Path], command: Sequence[str], keep_logs: Path | None) -> int:
+    """Run `command` beside a cluster and return its exit code; problems go to standard error.
+
+    Must be called inside fresh network, mount and process namespaces.
+    """
+    try:
+        directory = _prepare_directory(keep_logs)
+        network.prepare()
+        return asyncio.run(_Lab(programs, directory).run(command))
+    except LabError as error:
+        print(f"backstop-lab: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+
+
+def _prepare_directory(keep_logs: Path | None) -> Path:
+    """Mount a file system in memory that vanishes with the namespace, and make its directories."""
+    directory = cache_directory() / "lab"
+    directory.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "backstop-lab", directory], check=True)
+    for name in ("etc", "bin", "run", "prometheus"):
+        (directory / name).mkdir()
+    for name in ("logs", "pods"):
+        if keep_logs is None:
+            (directory / name).mkdir()
+        else:
+            (keep_logs / name).mkdir(parents=True, exist_ok=True)
+            (directory / name).symlink_to(keep_logs / name)
+    hosts = directory / "etc" / "hosts"
+    hosts.touch()
+    subprocess.run(["mount", "--bind", hosts, "/etc/hosts"], check=True)
+    return directory
+
+
+class _Lab:
+    def __init__(self, programs: Mapping[str, Path], directory: Path) -> None:
+        self._programs = programs
+        self._directory = directory
+        self._components: list[Component] = []
+        for name, path in programs.items():
+            if os.access(path, os.X_OK):
+                (directory / "bin" / name).symlink_to(path)
+        logging.basicConfig(
+            filename=directory / "logs" / "lab.log",
+            level=logging.INFO,
+            filemode="w",
+            format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        )
+
+    async def run(self, command: Sequence[str]) -> int:
+        """Start the cluster, run the command, stop the cluster."""
+        begin = time.monotonic()
+        interrupted_by = self._cancel_on_signals()
+        try:
+            async with self._cluster() as environment:
+                elapsed = time.monotonic() - begin
+                print(f"Cluster ready after {elapsed:.1f} s.", file=sys.stderr, flush=True)
+                return await self._run_command(command, environment)
+        except asyncio.CancelledError:
+            return 128 + (interrupted_by[0] if interrupted_by else signal.SIGINT)
+
+    @staticmethod
+    def _cancel_on_signals() -> list[int]:
+        """Cancel the current task on Ctrl-C and SIGTERM; the list then holds which it was."""
+        task = asyncio.current_task()
+        seen: list[int] = []
+
+        def cancel(number: int) -> None:
+            seen.append(number)
+            if task is not None:
+                task.cancel()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, cancel, number)
+        return seen
+
+    @asynccontextmanager
+    async def _cluster(self) -> AsyncIterator[dict[str, str]]:
+        async with AsyncExitStack() as stack:
+            etc = self._directory / "etc"
+            credentials = control_plane.create_credentials(etc / "pki")
+            etcd = control_plane.etcd(self._programs, self._directory / "etcd")
+            await self._start("etcd", etcd)
+            server = control_plane.api_server(self._programs, credentials)
+            api_server = await self._start("kube-apiserver", server)
+            api = await stack.enter_async_context(KubeApi(credentials.admin))
+            await api_server.wait_ready(api.is_ready, seconds=_READY_SECONDS)
+            definitions = asyncio.create_task(
+                gateway.install_definitions(api, crds.read(self._programs["crds"]))
+            )
+            manager = control_plane.controller_manager(self._programs, credentials)
+            await self._start("kube-controller-manager", manager)
+            await self._start(
+                "kube-scheduler", control_plane.scheduler(self._programs, credentials)
+            )
+            await self._start_node(api, stack)
+            await prometheus.install(api, self._directory / "prometheus")
+            log.info("Prometheus is installed")
+            await definitions
+            log.info("definitions are installed")
+            await self._start_gateway(api, credentials.admin)
+            prometheus_pod = Component("prometheus", [], self._directory / "logs")
+            await prometheus_pod.wait_ready(
+                lambda: prometheus.is_ready(api), seconds=_READY_SECONDS
+            )
+            yield self._environment(credentials.admin)
+
+    async def _start(self, name: str, arguments: Sequence[str | Path]) -> Component:
+        component = Component(name, arguments, self._directory / "logs")
+        await component.start()
+        self._components.append(component)
+        return component
+
+    async def _start_node(self, api: KubeApi, stack: AsyncExitStack) -> None:
+        proxy = ServiceProxy(api, self._directory / "etc" / "hosts")
+        connector = aiohttp.TCPConnector(force_close=True, limit=0)
+        probing = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+        node = Node(
+            PodHost(
+                api=api,
+                session=probing,
+                services=proxy.services,
+                base_environment=self._pod_environment(),
+                resolve_program=self._resolve_program,
+                logs=self._directory / "pods",
+                scratch=self._directory / "run",
+            )
+        )
+        await node.register()
+        for task in (asyncio.create_task(proxy.run()), asyncio.create_task(node.run())):
+            stack.callback(task.cancel)
+
+    async def _start_gateway(self, api: KubeApi, kubeconfig: Path) -> None:
+        etc = self._directory / "etc"
+        await gateway.create_gateway(api)
+        contour = await self._start("contour", gateway.contour(self._programs, kubeconfig, etc))
+        envoy = await self._start("envoy", await gateway.envoy(self._programs, etc))
+        await contour.wait_ready(lambda: gateway.is_programmed(api), seconds=_READY_SECONDS)
+        await envoy.wait_ready(lambda: gateway.envoy_is_ready(etc), seconds=_READY_SECONDS)
+
+    def _pod_environment(self) -> dict[str, str]:
+        """Return what a pod inherits: search paths only, as if its image held this Python."""
+        kept = {name: os.environ[name] for name in ("LANG", "PYTHONPATH") if name in os.environ}
+        python = Path(sys.executable).parent
+        system = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        return {
+            **kept,
+            "PATH": f"{self._directory / 'bin'}:{python}:{system}",
+            "KUBERNETES_SERVICE_HOST": network.API_SERVICE_ADDRESS,
+            "KUBERNETES_SERVICE_PORT": "443",
+        }
+
+    def _resolve_program(self, name: str) -> str:
+        if name in ("python", "python3"):
+            return sys.executable
+        return shutil.which(name, path=self._pod_environment()["PATH"]) or name
+
+    def _environment(self, kubeconfig: Path) -> dict[str, str]:
+        return {
+            **os.environ,
+            "KUBECONFIG": str(kubeconfig),
+            "LAB_GATEWAY_URL": gateway.GATEWAY_URL,
+            "LAB_PROMETHEUS_URL": prometheus.PROMETHEUS_URL,
+            "LAB_DIR": str(self._directory),
+            "PATH": f"{self._directory / 'bin'}:{os.environ.get('PATH', os.defpath)}",
+        }
+
+    async def _run_command(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
+        """Run the command in the terminal's own group, until it ends or a component dies."""
+        try:
+            process = await asyncio.create_subprocess_exec(*command, env=environment)
+        except OSError as error:
+            raise LabError(f"cannot run {command[0]}: {error.strerror}") from error
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGINT, lambda: None)  # the command has received it too
+        watchers = [asyncio.create_task(component.watch()) for component in self._components]
+        waiting = asyncio.create_task(process.wait())
+        try:
+            await asyncio.wait([waiting, *watchers], return_when=asyncio.FIRST_COMPLETED)
+            for watcher in watchers:
+                if watcher.done():
+                    watcher.result()
+            code = await waiting
+            return code if code >= 0 else 128 - code
+        finally:
+            for watcher in watchers:
+                watcher.cancel()
+            await _end(process)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), timeout=_COMMAND_GRACE_SECONDS)
+    except TimeoutError:
+        process.kill()
+        await process.wait()

@@ -1,0 +1,396 @@
+"""The Prometheus source: whatever the server does, a read returns, bounded, and says what is wrong.
+
+The server is real, on loopback, and misbehaves on the wire.
+"""
+
+import asyncio
+import gzip
+import http.client
+import json
+import math
+import threading
+from collections.abc import AsyncIterator, Iterator
+
+import numpy as np
+import pytest
+
+from backstop.adapters.metrics.bounded_http import Access
+from backstop.adapters.metrics.prometheus import PrometheusSource
+from backstop.core.samples import Reading
+from tests.adapters.rude_server import RudeServer, dribble, endless, plain, result, rude_server
+
+DEADLINE = 0.6
+MAX_BODY = 200_000
+
+
+@pytest.fixture
+def server() -> Iterator[RudeServer]:
+    with rude_server() as running:
+        yield running
+
+
+@pytest.fixture
+async def source(server: RudeServer) -> AsyncIterator[PrometheusSource]:
+    access = Access(deadline=DEADLINE, max_body=MAX_BODY)
+    adapter = PrometheusSource(server.url, access, threads=4, now=lambda: 42.0)
+    yield adapter
+    await adapter.close()
+
+
+async def ask(source: PrometheusSource, query: str = "up") -> Reading:
+    """Read one query, in a time that no misbehaviour can stretch."""
+    async with asyncio.timeout(10):
+        return (await source.read([query]))[query]
+
+
+def bomb(size: int) -> bytes:
+    return gzip.compress(b" " * size)
+
+
+# What a good answer means
+
+
+async def test_a_vector_is_one_sample_per_series(server, source):
+    """Each series of an instant vector has its value at the time of the evaluation."""
+    server.answers[""] = result(
+        {"metric": {"pod": "a"}, "value": [1700000000.123, "0.5"]},
+        {"metric": {"pod": "b"}, "value": [1700000000.123, "7"]},
+    )
+    reading = await ask(source)
+    assert (reading.failure, reading.bad_query, reading.read_at) == ("", False, 42.0)
+    assert [one.labels for one in reading.series] == [{"pod": "a"}, {"pod": "b"}]
+    assert [one.values.tolist() for one in reading.series] == [[0.5], [7.0]]
+    assert reading.series[0].times.tolist() == [1700000000.123]
+    assert reading.series[0].values.dtype == np.float64
+
+
+async def test_a_matrix_keeps_scrape_times(server, source):
+    """Raw samples of three histogram buckets keep the times at which they were scraped."""
+    server.answers[""] = result(
+        *(
+            {"metric": {"le": le}, "values": [[100.25, "1"], [101.251, "2"], [102.249, "5"]]}
+            for le in ("0.1", "1", "+Inf")
+        ),
+        kind="matrix",
+    )
+    reading = await ask(source)
+    assert [one.labels["le"] for one in reading.series] == ["0.1", "1", "+Inf"]
+    assert [one.times.tolist() for one in reading.series] == [[100.25, 101.251, 102.249]] * 3
+    assert reading.series[2].values.tolist() == [1.0, 2.0, 5.0]
+
+
+async def test_a_scalar_is_one_series_without_labels(server, source):
+    """A scalar, which arrives as a bare pair, is told apart from two series."""
+    server.answers[""] = result(1700000000, "3.5", kind="scalar")
+    reading = await ask(source)
+    assert [(one.labels, one.values.tolist()) for one in reading.series] == [({}, [3.5])]
+
+
+async def test_two_series_are_not_a_scalar(server, source):
+    """A vector of exactly two series stays two series."""
+    item = {"metric": {}, "value": [1, "2"]}
+    server.answers[""] = result(item, item)
+    assert len((await ask(source)).series) == 2
+
+
+async def test_special_values_are_kept(server, source):
+    """NaN and the infinities reach the rules as values; what they mean is decided there."""
+    server.answers[""] = result(
+        {"metric": {}, "values": [[1, "NaN"], [2, "+Inf"], [3, "-Inf"]]}, kind="matrix"
+    )
+    values = (await ask(source)).series[0].values
+    assert math.isnan(values[0])
+    assert values[1:].tolist() == [math.inf, -math.inf]
+
+
+async def test_nothing_found_is_no_failure(server, source):
+    """An empty vector is an answer: there is no such series."""
+    server.answers[""] = result()
+    assert await ask(source) == Reading(read_at=42.0)
+
+
+async def test_each_distinct_query_is_asked_once(server, source):
+    """Signals that share a query share its answer."""
+    server.answers[""] = result()
+    readings = await source.read(["a", "b", "a", "a"])
+    assert sorted(server.asked) == ["a", "b"]
+    assert list(readings) == ["a", "b"]
+    assert await source.read([]) == {}
+
+
+async def test_queries_travel_in_the_body(server, source):
+    """Queries may be long, so they are posted as a form and never put into the URL."""
+    server.answers[""] = result()
+    query = "sum(rate(x[5m])) + " * 5000 + "1"
+    await ask(source, query)
+    assert server.asked == [query]
+    assert server.heads[0].startswith("POST /api/v1/query HTTP/1.1\r\n")
+
+
+async def test_a_compressed_answer_is_read(server, source):
+    """A gzip answer within the limit is an answer."""
+    body = json.dumps({"status": "success", "data": {"result": []}}).encode()
+    server.answers[""] = plain(gzip.compress(body), 200, "Content-Encoding: gzip")
+    assert (await ask(source)).failure == ""
+
+
+async def test_credentials(server, tmp_path):
+    """Configured headers are sent, and the token as it is in the file now."""
+    server.answers[""] = result()
+    token = tmp_path / "token"
+    source = PrometheusSource(server.url, Access(headers={"X-Scope-OrgID": "t"}, token_file=token))
+    assert (await ask(source)).failure == "the bearer token file of the source cannot be read"
+    for word in ("first", "second"):
+        token.write_text(f"{word}\n")
+        await ask(source)
+        assert f"Authorization: Bearer {word}\r\n" in server.heads[-1]
+        assert "X-Scope-OrgID: t\r\n" in server.heads[-1]
+    await source.close()
+
+
+async def test_the_environment_has_no_say(server, source, monkeypatch):
+    """Proxy variables do not send queries and credentials through somebody else."""
+    server.answers[""] = result()
+    for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    assert (await ask(source)).failure == ""
+
+
+# What a bad answer becomes
+
+HTML = "<!DOCTYPE html><html><body>Sign in at https://login.internal?token=secret</body></html>"
+PROMETHEUS = "the answer is not one of Prometheus"
+NUMBERS = "the answer holds samples that are not numbers"
+
+
+def data(items: object, **more: object) -> str:
+    return json.dumps({"status": "success", "data": {"result": items}, **more})
+
+
+@pytest.mark.parametrize(
+    ("answer", "failure"),
+    [
+        (plain("boom: password=secret", 500), "the source answered HTTP 500"),
+        (plain("secret", 503), "the source answered HTTP 503"),
+        (plain("secret", 404), "the source answered HTTP 404"),
+        (plain("secret", 401), "the source answered HTTP 401"),
+        (plain("secret", 400), "the source answered HTTP 400"),
+        (plain("secret", 302, "Location: /elsewhere"), "the source redirects elsewhere, which is refused"),
+        (plain("secret", 307, "Location: http://169.254.169.254/"), "the source redirects elsewhere, which is refused"),
+        (plain(HTML), "the answer is not JSON"),
+        (plain(""), "the answer is not JSON"),
+        (plain(data([])[:-4]), "the answer is not JSON"),
+        (plain("[" * 100_000), "the answer is not JSON"),
+        (plain("[]"), PROMETHEUS),
+        (plain("null"), PROMETHEUS),
+        (plain('{"status":"error","error":"secret"}'), PROMETHEUS),
+        (plain(data({"secret": 1})), PROMETHEUS),
+        (plain(data(["secret"])), PROMETHEUS),
+        (plain(data([{"metric": {"secret": 1}, "value": [1, "2"]}])), PROMETHEUS),
+        (plain(data([{"metric": {}, "value": [1, "secret"]}])), NUMBERS),
+        (plain(data([{"metric": {}}])), NUMBERS),
+        (plain(data([{"metric": {}, "values": 7}])), NUMBERS),
+        (plain(data([1, "a string"])), NUMBERS),
+        (
+            plain(data([{"metric": {}, "values": [[2, "1"], [1, "1"]]}])),
+            "the answer holds samples without ascending times",
+        ),
+        (
+            plain(data([{"metric": {}, "value": [float("nan"), "1"]}])),
+            "the answer holds samples without ascending times",
+        ),
+        (
+            plain(data([{"metric": {}, "histogram": [1, {"count": "3"}]}])),
+            "the query returns native histograms: use histogram_quantile, histogram_count or"
+            " histogram_sum around it",
+        ),
+        (
+            plain(data([], warnings=["store 10.0.0.9: secret"])),
+            "the answer may be incomplete",
+        ),
+        (
+            plain(data([], warnings=["PromQL warning: bucket label \"le\" is missing\n"])),
+            'the answer may be incomplete: PromQL warning: bucket label "le" is missing',
+        ),
+        (plain(b"\x1f\x8bnonsense", 200, "Content-Encoding: gzip"), "the source's compressed answer is damaged"),
+        (
+            lambda connection: connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nsec"),
+            "the connection to the source broke during the answer",
+        ),
+        (lambda connection: None, "the connection to the source broke"),
+        (lambda connection: connection.sendall(b"secret\r\n\r\n"), "the connection to the source broke"),
+    ],
+)  # fmt: skip
+async def test_a_bad_answer_is_a_failure(server, source, answer, failure):
+    """No result, one clear sentence, nothing of the body, and no blame on the query."""
+    server.answers[""] = answer
+    assert await ask(source) == Reading(failure=failure, read_at=42.0)
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(("status", "kind"), [(400, "bad_data"), (422, "execution")])
+async def test_a_rejected_query_says_why(server, source, status, kind):
+    """What Prometheus has against a query is shown on one line, and flagged as the user's to fix."""
+    said = "1:5: parse error:\n\x1b[1mbad " + "x" * 400
+    server.answers[""] = plain(
+        json.dumps({"status": "error", "errorType": kind, "error": said}), status
+    )
+    reading = await ask(source)
+    assert reading.bad_query
+    assert reading.failure.startswith("the query is rejected: 1:5: parse error: [1mbad xxx")
+    assert len(reading.failure) <= 200 + len("the query is rejected: ")
+
+
+async def test_a_proxy_cannot_blame_the_query(server, source):
+    """HTTP 400 of something that is no Prometheus says nothing about the query."""
+    for body in ('{"error":"secret"}', "[1]", '{"errorType":"bad_data","error":7}'):
+        server.answers[""] = plain(body, 400)
+        assert await ask(source) == Reading(failure="the source answered HTTP 400", read_at=42.0)
+
+
+async def test_too_many_series(server, source):
+    """A query that explodes is refused with a hint, and 2,000 series are still fine."""
+    item = {"metric": {}, "value": [1, "2"]}
+    server.answers["many"] = result(*[item] * 2001)
+    server.answers["enough"] = result(*[item] * 2000)
+    readings = await source.read(["many", "enough"])
+    assert readings["many"].failure == (
+        "the answer has 2001 series, more than 2000: aggregate or narrow it"
+    )
+    assert len(readings["enough"].series) == 2000
+
+
+# What cannot be waited or stored for
+
+TOO_LARGE = "the answer is larger than 0.190735 MiB: narrow the query's selectors"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda server: endless(server),
+        lambda server: plain(b"[" * (MAX_BODY + 1)),
+        lambda server: plain(bomb(100 * 2**20), 200, "Content-Encoding: gzip"),
+        lambda server: plain(gzip.compress(bomb(50 * 2**20)), 200, "Content-Encoding: gzip, gzip"),
+        lambda server: plain(bomb(50 * 2**20), 503, "Content-Encoding: gzip"),
+    ],
+    ids=["endless", "large", "bomb", "nested-bomb", "bomb-in-error"],
+)
+async def test_a_huge_answer_is_cut(server, source, make):
+    """The limit holds on the wire and after decompression."""
+    server.answers[""] = make(server)
+    assert (await ask(source)).failure == TOO_LARGE
+
+
+async def test_a_huge_redirect_is_not_even_read(server, source, monkeypatch):
+    """The body of a redirect is never looked at, however large it is once decompressed."""
+    headers = ("Content-Encoding: gzip", "Location: /elsewhere")
+    server.answers[""] = plain(bomb(100 * 2**20), 302, *headers)
+    reads = []
+    real = http.client.HTTPResponse.read
+    monkeypatch.setattr(
+        http.client.HTTPResponse, "read", lambda *args: reads.append(args) or real(*args)
+    )
+    assert "redirects" in (await ask(source)).failure
+    assert reads == []
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nX-Slow: ",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1",
+        b"HTTP/1.1 302 Found\r\nLocation: ",
+    ],
+    ids=["status", "header", "body", "sized-body", "chunk-size", "redirect"],
+)
+async def test_a_server_that_dribbles_is_hung_up_on(server, source, start):
+    """Bytes that keep trickling in do not stretch the deadline, in whatever part they come."""
+    server.answers["slow"] = dribble(server, start)
+    server.answers["fast"] = result()
+    assert (await ask(source, "slow")).failure == "timed out after 0.6 s"
+    assert (await ask(source, "fast")).failure == ""
+    busy = [one for one in threading.enumerate() if one.name.startswith("prometheus")]
+    assert source._idle.qsize() == 4, f"threads still busy: {busy}"
+
+
+async def test_a_silent_server_times_out(server, source):
+    """A server that accepts and says nothing costs one deadline."""
+    server.answers[""] = lambda connection: server.stop.wait()
+    assert (await ask(source)).failure == "timed out after 0.6 s"
+
+
+async def test_a_slow_query_does_not_delay_others(server, source):
+    """While one query hangs, the others are answered."""
+    server.answers["slow"] = lambda connection: server.stop.wait()
+    server.answers[""] = result()
+    readings = await source.read(["slow", *(f"q{number}" for number in range(20))])
+    failures = {query: reading.failure for query, reading in readings.items() if reading.failure}
+    assert failures == {"slow": "timed out after 0.6 s"}
+
+
+async def test_a_hanging_source_is_given_up_after_a_round(server, source):
+    """A source that lets a whole round of queries time out is not asked the rest of them."""
+    server.answers[""] = lambda connection: server.stop.wait()
+    readings = await source.read([f"q{number}" for number in range(40)])
+    assert {reading.failure for reading in readings.values()} == {"timed out after 0.6 s"}
+    assert len(server.asked) <= 8
+
+
+async def test_a_source_that_is_down(source, server):
+    """Refused connections are said in words without the address; each later read tries again."""
+    server.shutdown()
+    server.server_close()
+    readings = await source.read([f"q{number}" for number in range(40)])
+    assert {reading.failure for reading in readings.values()} == {"connection refused"}
+
+
+async def test_a_source_comes_back(server, source):
+    """A failure is not remembered: the next read asks again."""
+    server.answers[""] = lambda connection: None
+    assert (await ask(source)).failure != ""
+    server.answers[""] = result()
+    assert (await ask(source)).failure == ""
+
+
+async def test_a_name_that_does_not_resolve():
+    """A wrong host name is said as such."""
+    source = PrometheusSource("http://no-such-host.invalid:9090", Access(deadline=3))
+    assert (await ask(source)).failure in {
+        "the source's host name does not resolve",
+        "timed out after 3 s",  # where the resolver itself is slow
+    }
+    await source.close()
+
+
+async def test_an_absent_ca_file(server, tmp_path):
+    """A certificate authority that cannot be read is a sentence, not a traceback."""
+    source = PrometheusSource("https://127.0.0.1:1", Access(ca_file=tmp_path / "absent"))
+    assert (await ask(source)).failure == (
+        "the request cannot be sent: check the source's URL, headers and CA file"
+    )
+    await source.close()
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "prometheus:9090", "http://", "ftp://x"])
+def test_urls_that_are_none(url):
+    """What is not http or https is refused when the operator is configured."""
+    with pytest.raises(ValueError, match="starts with http"):
+        PrometheusSource(url)
+
+
+async def test_closed(server, source):
+    """After close a read fails instead of hanging, and a query under way ends at once."""
+    server.answers[""] = lambda connection: server.stop.wait()
+    slow = PrometheusSource(server.url, Access(deadline=60), threads=1)
+    reading = asyncio.create_task(ask(slow))
+    while not server.asked:
+        await asyncio.sleep(0.01)
+    await slow.close()
+    assert (await reading).failure != ""
+    assert (await ask(slow)).failure == "the source is closed"

@@ -1,0 +1,140 @@
+"""`backstop check` finds a newcomer's mistakes and says what to change."""
+
+import json
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from backstop.api.cel import cel_rules
+from backstop.api.modelmonitor import Fallback, ModelMonitorSpec
+from backstop.api.signal import Persistence, Signal
+from backstop.cli.main import main
+from tests.api.specs import BAD, FULL, GOOD, MINIMAL, Bad, changed, monitor
+
+
+def check(*manifests: object) -> Result:
+    text = yaml.safe_dump_all(json.loads(json.dumps(manifests)))
+    return CliRunner().invoke(main, ["check", "-"], input=text)
+
+
+@pytest.mark.parametrize("spec", GOOD.values(), ids=GOOD)
+def test_good_monitor_passes(spec):
+    """A spec that the API server accepts has no problem."""
+    result = check(monitor(spec))
+    assert (result.output, result.exit_code) == ("stdin: ModelMonitor fraud: ok\n", 0)
+
+
+@pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.mistake)
+def test_mistake_is_explained(bad: Bad):
+    """Each mistake gives exactly one line, which names the field and says what to change."""
+    result = check(bad.manifest)
+    assert result.output == f"stdin: ModelMonitor {bad.name}: {bad.check}\n"
+    assert result.exit_code == 1
+
+
+def test_every_rule_has_a_mistake():
+    """No CEL rule is without a bad spec, so that expression and predicate cannot differ."""
+    models = (ModelMonitorSpec, Fallback, Persistence, Signal)
+    sentences = {rule.message for model in models for rule in cel_rules(model)}
+    assert {s for s in sentences if not any(s in bad.check for bad in BAD)} == set()
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        (
+            {"signals.0.errorRatio.requests": "rate(model_requests_total[5m])"},
+            "spec.signals[0].errorRatio.requests: 'rate(model_requests_total[5m])' must be a plain"
+            ' metric selector such as requests_total{code=~"5.."}: Backstop reads its raw samples'
+            " and does rate and sum itself; use a promql signal for free expressions",
+        ),
+        (
+            {"signals.0.errorRatio.errors": 'model_requests_total{code=~"5.."'},
+            "spec.signals[0].errorRatio.errors: 'model_requests_total{code=~\"5..\"'"
+            " is not valid PromQL: ",
+        ),
+        (
+            {"signals.1.promql.expr": "avg(model_score_mean"},
+            "spec.signals[1].promql.expr: 'avg(model_score_mean' is not valid PromQL: ",
+        ),
+    ],
+)
+def test_promql_is_parsed(changes, line):
+    """An expression that Prometheus would refuse is found before it is asked."""
+    result = check(monitor(changed(FULL, changes)))
+    assert result.output.startswith(f"stdin: ModelMonitor fraud: {line}")
+    assert result.output.count("stdin") == 1
+    assert result.exit_code == 1
+
+
+def test_all_problems_are_found_at_once():
+    """One round is enough: a wrong type hides neither another one nor bad PromQL."""
+    changes = {"mode": "act", "interval": "x", "signals.1.promql.expr": "sum("}
+    lines = check(monitor(changed(FULL, changes))).output.splitlines()
+    assert [line.split(": ")[2] for line in lines] == [
+        "spec.mode",
+        "spec.interval",
+        "spec.signals[1].promql.expr",
+    ]
+
+
+@pytest.mark.parametrize("path", ["fallback", "target", "target.name"])
+def test_field_left_empty_is_told(path):
+    """A field without a value, which the API server would drop in silence, is told once."""
+    result = check(monitor(changed(FULL, {path: None})))
+    line = f"spec.{path}: is empty: give it a value, or remove the field"
+    assert result.output == f"stdin: ModelMonitor fraud: {line}\n"
+    assert result.exit_code == 1
+
+
+def test_object_around_the_spec_is_checked():
+    """Version, name and spec are asked for, and unknown top-level fields are told."""
+    manifest = {"apiVersion": "backstop.dev/v1", "kind": "ModelMonitor", "specs": {}}
+    assert check(manifest).output.splitlines() == [
+        "stdin: ModelMonitor ?: apiVersion: write backstop.dev/v1alpha1,"
+        ' not "backstop.dev/v1"',
+        "stdin: ModelMonitor ?: specs: there is no field specs; did you mean spec?",
+        "stdin: ModelMonitor ?: metadata.name: is missing: give the monitor a name,"
+        " in quotes if a number",
+        "stdin: ModelMonitor ?: spec: is missing: it says what to watch, and needs target"
+        " and signals",
+    ]
+
+
+def test_unknown_kind_of_the_group_is_told():
+    """A misspelt kind is not passed over as if it were somebody else's object."""
+    manifest = {**monitor(MINIMAL), "kind": "Modelmonitor"}
+    assert check(manifest).output == (
+        'stdin: Modelmonitor fraud: kind: "Modelmonitor" is not known;'
+        " write ModelMonitor or Incident\n"
+    )
+
+
+def test_other_objects_are_passed_over():
+    """A file may hold the Deployment beside the monitor, and lists."""
+    deployment = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "fraud"}}
+    items = {"apiVersion": "v1", "kind": "List", "items": [deployment, monitor(MINIMAL)]}
+    result = check(deployment, None, items)
+    assert (result.output, result.exit_code) == ("stdin: ModelMonitor fraud: ok\n", 0)
+
+
+def test_nothing_to_check_is_a_failure():
+    """A check that looked at nothing does not pass."""
+    result = check({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}})
+    assert (result.output, result.exit_code) == (
+        "no ModelMonitor found: is this the right file?\n",
+        1,
+    )
+
+
+def test_broken_yaml_is_told_by_line(tmp_path):
+    """A file that is not YAML is one problem, and the other files are still checked."""
+    broken, good = tmp_path / "broken.yaml", tmp_path / "good.yaml"
+    broken.write_text("kind: ModelMonitor\nspec: [1\n")
+    good.write_text(yaml.safe_dump(monitor(changed(MINIMAL, {}))))
+    result = CliRunner().invoke(main, ["check", str(broken), str(good)])
+    first, second = result.output.splitlines()
+    assert first.startswith(f"{broken}: line 3 is not valid YAML: ")
+    assert second == f"{good}: ModelMonitor fraud: ok"
+    assert result.exit_code == 1

@@ -1,0 +1,181 @@
+"""A real API server takes the CRDs, and refuses bad objects before they are stored."""
+
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backstop.api import API_VERSION
+from backstop.api.conditions import ConditionType
+from backstop.api.incident import IncidentSpec, incident_status
+from backstop.api.status import Episode, ModelMonitorStatus
+from tests.api.specs import BAD, FULL, GOOD, MINIMAL, Bad, monitor
+from tests.api.values import EPISODE, STATUS
+from tests.lab.cluster import kubectl
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.skipif("KUBECONFIG" not in os.environ, reason="needs an API server: KUBECONFIG"),
+]
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def namespace() -> Iterator[str]:
+    """A namespace of our own, on a server that has the CRDs."""
+    kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
+    for condition in ("Established", "NamesAccepted"):
+        kubectl("wait", f"--for=condition={condition}", "--timeout=20s", "-f", str(ROOT / "crds"))
+    name = f"schema-{uuid.uuid4().hex[:8]}"
+    kubectl("create", "namespace", name)
+    yield name
+    kubectl("delete", "modelmonitors,incidents", "--all", "-n", name)
+    kubectl("delete", "namespace", name, "--wait=false")
+
+
+def try_to_create(namespace: str, manifest: dict[str, Any]) -> dict[str, Any]:
+    arguments = ["create", "-n", namespace, "--dry-run=server", "--validate=strict"]
+    created = kubectl(*arguments, "-o", "json", "-f", "-", stdin=json.dumps(manifest))
+    result: dict[str, Any] = json.loads(created)
+    return result
+
+
+def create(namespace: str, manifest: dict[str, Any]) -> None:
+    kubectl("create", "-n", namespace, "-f", "-", stdin=json.dumps(manifest))
+
+
+def get(namespace: str, *arguments: str) -> str:
+    return kubectl("get", "-n", namespace, *arguments)
+
+
+def set_status(namespace: str, reference: str, status: dict[str, Any]) -> None:
+    """Write the status through its subresource, strictly."""
+    patch = json.dumps({"status": status})
+    arguments = ["patch", reference, "-n", namespace, "--subresource=status", "--type=merge"]
+    kubectl(*arguments, "-p", patch)
+
+
+@pytest.mark.parametrize("spec", GOOD.values(), ids=GOOD)
+def test_good_spec_is_accepted(namespace, spec):
+    """What `backstop check` lets pass, the API server takes."""
+    try_to_create(namespace, monitor(spec))
+
+
+@pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.mistake)
+def test_bad_spec_is_refused(namespace, bad: Bad):
+    """A bad spec is never stored, and the refusal says what is wrong."""
+    with pytest.raises(RuntimeError) as refusal:
+        try_to_create(namespace, bad.manifest)
+    assert bad.server in str(refusal.value)
+
+
+def test_defaults_are_those_of_the_model(namespace):
+    """What the server fills in is what the documentation and the model say."""
+    stored = try_to_create(namespace, monitor(MINIMAL))["spec"]
+    assert stored["mode"] == "Observe"
+    assert stored["circuit"] == FULL["circuit"]
+    assert stored["rollback"] == FULL["rollback"]
+    assert stored["signals"][0]["persistence"] == {"breaches": 2, "looks": 3}
+    assert stored["signals"][0]["minRequests"] == 50
+
+
+def test_columns_tell_what_matters(namespace):
+    """`kubectl get mm -o wide` shows mode, target, verdict, circuit, readiness and the reason."""
+    create(namespace, monitor(FULL, name="columns"))
+    set_status(namespace, "modelmonitor/columns", STATUS.to_json())
+    titles, row = get(namespace, "mm", "columns", "-o", "wide").splitlines()
+    assert titles.split() == [
+        *("NAME", "MODE", "TARGET", "VERDICT", "CIRCUIT", "READY", "AGE", "INCIDENT", "WHY")
+    ]
+    assert row.split()[:6] == ["columns", "Act", "fraud", "Breached", "Open", "True"]
+    assert row.split()[7] == EPISODE.name
+    assert row.endswith(STATUS.why)
+    assert "INCIDENT" not in get(namespace, "modelmonitors", "columns")
+    assert "modelmonitor.backstop.dev/columns" in get(namespace, "ml", "-o", "name")
+
+
+def test_monitors_can_be_selected_by_target(namespace):
+    """A field selector finds the monitor of a workload without reading all."""
+    create(namespace, monitor(FULL, name="selected"))
+    by_name = "metadata.name=selected,spec.target.name="
+    assert "selected" in get(namespace, "mm", f"--field-selector={by_name}fraud", "-o", "name")
+    assert get(namespace, "mm", f"--field-selector={by_name}other", "-o", "name") == ""
+
+
+def test_status_of_a_monitor_comes_back_unchanged(namespace):
+    """Nothing of the journal is pruned, and times keep their microseconds."""
+    create(namespace, monitor(FULL, name="journal"))
+    set_status(namespace, "modelmonitor/journal", STATUS.to_json())
+    stored = json.loads(get(namespace, "mm", "journal", "-o", "json"))["status"]
+    assert stored == STATUS.to_json()
+    assert ModelMonitorStatus.model_validate(stored) == STATUS
+
+
+def test_fresh_status_is_accepted(namespace):
+    """The status that a model starts with is valid as it is."""
+    create(namespace, monitor(MINIMAL, name="fresh"))
+    set_status(namespace, "modelmonitor/fresh", ModelMonitorStatus().to_json())
+
+
+def test_status_refuses_two_conditions_of_a_type(namespace):
+    """Conditions are a map by type, so other tools can merge theirs."""
+    create(namespace, monitor(MINIMAL, name="twice"))
+    status = STATUS.to_json()
+    status["conditions"].append(status["conditions"][0])
+    with pytest.raises(RuntimeError, match="Duplicate value"):
+        set_status(namespace, "modelmonitor/twice", status)
+
+
+def test_readiness_can_be_waited_for(namespace):
+    """`kubectl wait --for=condition=Ready` works, so pipelines can."""
+    create(namespace, monitor(MINIMAL, name="waited"))
+    set_status(namespace, "modelmonitor/waited", STATUS.to_json())
+    kubectl(
+        *("wait", f"--for=condition={ConditionType.READY}", "mm/waited", "-n", namespace),
+        "--timeout=5s",
+    )
+
+
+def incident(name: str, spec: IncidentSpec) -> dict[str, Any]:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Incident",
+        "metadata": {"name": name},
+        "spec": spec.to_json(),
+    }
+
+
+def test_incident_comes_back_unchanged(namespace):
+    """An Incident keeps all of an episode, shows it in columns, and is found by its monitor."""
+    spec = IncidentSpec(monitor="fraud", target="Deployment/fraud", mode="Act")
+    create(namespace, incident(EPISODE.name, spec))
+    status = incident_status(EPISODE).to_json()
+    set_status(namespace, f"incident/{EPISODE.name}", status)
+    selector = "--field-selector=spec.monitor=fraud"
+    stored = json.loads(get(namespace, "incidents", selector, "-o", "json"))["items"]
+    assert [item["status"] for item in stored] == [status]
+    titles, row = get(namespace, "inc", "-o", "wide").splitlines()
+    assert titles.split() == ["NAME", "MONITOR", "PHASE", "SEVERITY", "CAUSE", "AGE", "WHY"]
+    assert row.split()[:5] == [EPISODE.name, "fraud", "Resolved", "P1", "release"]
+    assert row.endswith(EPISODE.why)
+    del status["phase"]
+    assert Episode.model_validate(status) == EPISODE
+
+
+def test_incident_with_unknown_field_is_refused(namespace):
+    """A misspelt field of an Incident is told, not dropped."""
+    spec = IncidentSpec(monitor="fraud", target="Deployment/fraud", mode="Act")
+    manifest = incident("misspelt", spec)
+    manifest["spec"]["monitr"] = "fraud"
+    with pytest.raises(RuntimeError, match=r'unknown field "spec\.monitr"'):
+        try_to_create(namespace, manifest)
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda f: f.name)
+def test_example_is_accepted(namespace, file):
+    """Each example can be applied as it stands, the HTTPRoute beside the monitor included."""
+    kubectl("apply", "-n", namespace, "--dry-run=server", "--validate=strict", "-f", str(file))

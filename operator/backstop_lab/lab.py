@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 _READY_SECONDS = 90.0
 _COMMAND_GRACE_SECONDS = 10.0
+_NOT_RUNNABLE = 127
 _INTERRUPTED = 128 + signal.SIGINT
 
 
@@ -38,6 +39,7 @@ def run(*, programs: Mapping[str, Path], command: Sequence[str], keep_logs: Path
     Must be called inside fresh network, mount and process namespaces.
     """
     try:
+        _forget_proxies()
         directory = _prepare_directory(keep_logs)
         network.prepare()
         return asyncio.run(_Lab(programs, directory).run(command))
@@ -46,6 +48,13 @@ def run(*, programs: Mapping[str, Path], command: Sequence[str], keep_logs: Path
         return error.exit_code
     except KeyboardInterrupt:
         return _INTERRUPTED
+
+
+def _forget_proxies() -> None:
+    """Drop proxy settings: the namespace reaches nothing outside, so they only do harm."""
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        os.environ.pop(name, None)
+        os.environ.pop(name.upper(), None)
 
 
 def _prepare_directory(keep_logs: Path | None) -> Path:
@@ -205,7 +214,8 @@ class _Lab:
         try:
             process = await asyncio.create_subprocess_exec(*command, env=environment)
         except OSError as error:
-            raise LabError(f"cannot run {command[0]}: {error.strerror}") from error
+            message = f"cannot run {command[0]}: {error.strerror}"
+            raise LabError(message, exit_code=_NOT_RUNNABLE) from error
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, lambda: None)  # the command has received it too
         watchers = [asyncio.create_task(component.watch()) for component in self._components]

@@ -121,6 +121,8 @@ def _deployment_spec(data: Path) -> Object:
             "--storage.tsdb.retention.time=1d",
             # Killed without notice now and then; only one pod uses the directory (Recreate).
             "--storage.tsdb.no-lockfile",
+            # The default of 5 s would keep a new pod unseen for so long.
+            "--scrape.discovery-reload-interval=1s",
             f"--web.listen-address=$(POD_IP):{PORT}",
             "--log.level=warn",
         ],

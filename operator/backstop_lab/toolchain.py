@@ -1,6 +1,6 @@
-"""Finds a Go toolchain to build the cluster's programs with, and fetches one where none is.
+"""Finds a Go toolchain to build the cluster's programs, and fetches one where none is.
 
-Guarantees that the returned `go` is at least `MINIMUM_GO`. Only called when something must be built.
+Guarantees that the returned `go` is at least `MINIMUM_GO`. Called only if something must be built.
 """
 
 from __future__ import annotations

@@ -6,12 +6,13 @@ import json
 import os
 import subprocess
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
+
+import requests
 
 T = TypeVar("T")
 SERVER = Path(__file__).with_name("answering_server.py")
@@ -59,13 +60,13 @@ def eventually(what: str, probe: Callable[[], T], *, seconds: float = 30) -> T:
 
 def ask(url: str, *, host: str = "", method: str = "GET") -> str:
     """Send one HTTP request on a connection of its own and return the body, or "" on failure."""
-    request = urllib.request.Request(url, method=method, headers={"Host": host} if host else {})
     try:
-        with urllib.request.urlopen(request, timeout=5) as response:
-            text: str = response.read().decode()
-            return text
-    except OSError:
+        response = requests.request(
+            method, url, headers={"Host": host} if host else None, timeout=5
+        )
+    except requests.RequestException:
         return ""
+    return response.text if response.ok else ""
 
 
 def answers(url: str, count: int, *, host: str = "") -> Counter[str]:

@@ -66,7 +66,7 @@ class Cluster:
         return parse(at, route=route, target=target, monitor=monitor, incidents=incidents)
 
     async def set_environment(self, deployment: str, *changes: str) -> None:
-        """Release by changing the environment; a change is `NAME=value`, or `NAME-` to remove it."""
+        """Release by changing the environment: `NAME=value`, or `NAME-` to remove it."""
         await self._kubectl("set", "env", f"deployment/{deployment}", *changes)
 
     async def scale(self, deployment: str, replicas: int, *, namespace: str = NAMESPACE) -> None:

@@ -29,7 +29,7 @@ _BAD_RATIO = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What is shown at one time: where the demo is, what users see, and what stands in the cluster."""
+    """What is shown at one time: the stage, what users see, and what stands in the cluster."""
 
     stage: str
     error_ratio: float

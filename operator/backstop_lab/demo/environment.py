@@ -1,4 +1,4 @@
-"""Where the demo runs: the few addresses that it needs from outside, and nothing about who made them."""
+"""Where the demo runs: the few addresses that it needs from outside."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Steady traffic: an open loop at a fixed rate, in a process of its own.
 
-Each request is due at a fixed time and is sent then, whatever became of earlier ones. Only when `_MOST_WAITING`
-requests are unanswered is one dropped instead, and that is recorded too. Ends on SIGTERM.
+Each request is due at a fixed time and is sent then, whatever became of earlier ones. Only when
+`_MOST_WAITING` requests are unanswered is one dropped instead, and that is recorded too. Ends on
+SIGTERM.
 """
 
 from __future__ import annotations

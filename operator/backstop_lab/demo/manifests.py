@@ -1,4 +1,4 @@
-"""The demo's manifests, which are ordinary files; only the image depends on where they are applied."""
+"""The demo's manifests: ordinary files, of which only the image depends on the cluster."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PLACEHOLDER_IMAGE = "backstop-lab"
 
 
 def load(image: str = PLACEHOLDER_IMAGE) -> list[dict[str, Any]]:
-    """Return all objects, in the order of the files, with `image` in the place of the placeholder."""
+    """Return all objects in the order of the files, with `image` for the placeholder."""
     objects: list[dict[str, Any]] = []
     for path in sorted(_DIRECTORY.glob("*.yaml")):
         objects.extend(yaml.safe_load_all(path.read_text()))

@@ -84,10 +84,10 @@ def _workload(before: Snapshot, now: Snapshot) -> Iterator[str]:
 
 
 def last_action(snapshot: Snapshot) -> str:
-    """Return the newest action of the current incident in words, or a dash."""
+    """Return the newest action of the current incident in words, or `-`."""
     episode = snapshot.monitor.incident
     if episode is None or not episode.actions:
-        return "–"
+        return "-"
     action = episode.actions[-1]
     return f"{_DONE[action.step]} ({action.state})"
 

@@ -20,7 +20,7 @@ HEADINGS = (
     "failed with Backstop",
     "failed without",
 )
-_NOTHING = "–"
+_NOTHING = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def pairs(played: Sequence[Result]) -> list[Pair]:
 
 
 def row(pair: Pair) -> tuple[str, ...]:
-    """Return the cells of a scenario, one per heading. Times count from the first failed request."""
+    """Return the cells of a scenario. Times count from the first failed request."""
     moments = pair.acted.moments
     times = (moments.detected, moments.mitigated, moments.repaired, moments.resolved)
     return (

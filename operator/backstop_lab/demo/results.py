@@ -1,4 +1,4 @@
-"""What one scenario came to, as plain data: the report and the charts are made from nothing else."""
+"""What one scenario came to, as plain data; the report and the charts need nothing else."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Moments:
     resolved: float | None = None
 
     def after_onset(self, moment: float | None) -> float | None:
-        """Return `moment` in seconds after the fault began: where none failed, after the injection."""
+        """Return `moment` in seconds after the first failure, or without one the injection."""
         return None if moment is None else moment - (self.began or 0.0)
 
 

@@ -17,7 +17,6 @@ from backstop.adapters.kube import KubernetesApi
 from backstop.api.modelmonitor import Mode
 from backstop.ports import OutsideError
 from backstop_lab.demo import charts, cluster, display, environment, manifests, report, results
-from backstop_lab.demo.cluster import Cluster
 from backstop_lab.demo.environment import NAMESPACE, DemoError, Environment
 from backstop_lab.demo.processes import Child, running
 from backstop_lab.demo.records import RecordReader
@@ -140,9 +139,12 @@ async def _install(image: str) -> None:
 
 @asynccontextmanager
 async def _operator(places: Environment, out: Path) -> AsyncIterator[Child]:
-    command = [sys.executable, "-m", "backstop", "run", "--log-format", "json"]
-    arguments = ["--prometheus", places.prometheus_url]
-    async with running("backstop", [*command, *arguments], out / "backstop.log") as child:
+    command = [sys.executable, "-m", "backstop", "run", "--prometheus", places.prometheus_url]
+    # Only the demo's namespace, so that a Backstop which runs in this cluster is left alone.
+    mine = ["--namespace", NAMESPACE, "--lease-namespace", NAMESPACE]
+    # In the lab all pods share this machine, so only loopback and any free port.
+    health = ["--health-host", "127.0.0.1", "--health-port", "0", "--log-format", "json"]
+    async with running("backstop", [*command, *mine, *health], out / "backstop.log") as child:
         yield child
 
 

@@ -26,8 +26,8 @@ class IncidentSeen:
 class Snapshot:
     """What stood in the cluster at `at` (Unix seconds).
 
-    `weights` are those of the route's first rule by Service; `template` is the target's pod template
-    in one canonical text and `version` the release that it names.
+    `weights` are those of the route's first rule by Service; `template` is the target's pod
+    template in one canonical text, and `version` the release that it names.
     """
 
     at: float

@@ -1,4 +1,4 @@
-"""Plays one scenario: waits until all is well, injects the fault, watches, and repairs what is left."""
+"""Plays one scenario: waits until all is well, injects the fault, watches, and repairs."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class Stage:
 
 
 def _not_quiet(now: Snapshot, suffering: bool) -> str:
-    """Observe needs less: the verdict may still look back on the last fault, which nothing ended."""
+    """Observe needs less: the verdict may still look back on the last fault."""
     if not now.rolled_out:
         return "waiting for the rollout"
     if now.monitor.verdict is Verdict.UNKNOWN and not now.monitor.signals:

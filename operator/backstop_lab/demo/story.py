@@ -22,7 +22,7 @@ class Check:
 
 @dataclass(slots=True)
 class Story:
-    """The cluster just before the fault was injected (at `injected`, Unix seconds) and ever since."""
+    """The cluster before the fault was injected (at `injected`, Unix seconds), and ever since."""
 
     injected: float
     before: Snapshot

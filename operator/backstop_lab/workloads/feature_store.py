@@ -1,7 +1,7 @@
 """The dependency that every version of the model shares: `GET /features/<id>` returns its features.
 
-Run as `python3 -m backstop_lab.workloads.feature_store`. Values follow from the id alone, so that runs
-are comparable; about one value in 300 is null, as in real life.
+Run as `python3 -m backstop_lab.workloads.feature_store`. Values follow from the id alone, so that
+runs are comparable; about one value in 300 is null, as in real life.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A model service as a team would write it, which can be told to misbehave.
 
-Run as `python3 -m backstop_lab.workloads.model`. Environment: VERSION names the release; FEATURES names the
-Service of the feature store, and without it the model is a simple one that needs no features; the
-faults are in `fault.py`. Each prediction needs its features within 300 ms; without them the answer
+Run as `python3 -m backstop_lab.workloads.model`. Environment: VERSION names the release; FEATURES
+names the Service of the feature store, and without it the model is a simple one that needs no
+features; the faults are in `fault.py`. Each prediction needs its features within 300 ms; without them the answer
 is 503 and the values count as missing.
 """
 

@@ -1,4 +1,4 @@
-"""Serves an application as a pod should: on the pod's own address, and without losing requests at its end.
+"""Serves an application as a pod should: on the pod's address, losing no request at its end.
 
 On SIGTERM readiness fails first and requests are still answered, until the routers in front have
 taken the pod out; only then connections close. A rollout therefore costs no request.

@@ -21,7 +21,7 @@ _STORE_RETURNS_AFTER = 7.0
 
 
 class Dependency(Scenario):
-    """The feature store is scaled to 0 while a candidate is on trial, and returns some seconds later."""
+    """The feature store is scaled to 0 while a candidate is on trial, and returns later."""
 
     name: ClassVar[str] = "dependency"
     title: ClassVar[str] = "Feature store down, both versions fail"

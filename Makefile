@@ -1,0 +1,69 @@
+# Everything that a contributor runs. `make help` lists it.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+LAB := $(BIN)/python -m backstop_lab
+# The demo and the benchmarks run on the lab's own cluster, or on the one of CONTEXT.
+ON_CLUSTER := $(if $(CONTEXT),,$(LAB) exec --)
+
+.DEFAULT_GOAL := help
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+INSTALLED := .venv/.installed
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: install
+install: $(INSTALLED) ## Install everything into .venv, exact versions, hashes checked
+
+.PHONY: demo
+demo: $(INSTALLED) ## Break a model on a real cluster and watch (SCENARIO=bad-release, CONTEXT=kind-backstop)
+	$(ON_CLUSTER) $(BIN)/python -m backstop_lab.demo $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(CONTEXT),--context $(CONTEXT)) $(DEMO_ARGS)
+
+.PHONY: lab
+lab: $(INSTALLED) ## Open a shell beside a real cluster
+	$(LAB) exec -- $${SHELL:-bash}
+
+.PHONY: check
+check: $(INSTALLED) ## Lint, types, import contracts, generated files up to date
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/api/test_crds.py tests/docs
+
+.PHONY: format
+format: $(INSTALLED) ## Format the code and bring generated files up to date
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+	$(MAKE) generate
+
+.PHONY: generate
+generate: $(INSTALLED) ## Write crds/ and the field tables of docs/spec from the models
+	$(BIN)/backstop crds --out crds
+	$(BIN)/python -m backstop.api.reference docs/spec
+
+.PHONY: fast
+fast: $(INSTALLED) ## Run the tests that need no cluster
+	$(BIN)/python -m pytest -q -m "not cluster" --cov --cov-report=term --cov-fail-under=100
+
+.PHONY: test
+test: fast ## Run all tests, including those on the real cluster
+	$(LAB) exec -- $(BIN)/python -m pytest -q -m cluster
+
+.PHONY: bench-reaction
+bench-reaction: $(INSTALLED) ## Measure the time from a fault to the written weight
+	$(ON_CLUSTER) $(BIN)/python -m backstop_lab.bench.reaction $(BENCH_ARGS)
+
+.PHONY: kind
+kind: $(INSTALLED) ## Create a kind cluster for `make demo CONTEXT=kind-backstop` (needs Docker)
+	$(LAB) kind
+
+.PHONY: clean
+clean: ## Remove what was installed and built here; the cache of cluster binaries stays
+	rm -rf .venv build dist demo-report *.egg-info operator/*.egg-info .mypy_cache .ruff_cache .pytest_cache .coverage

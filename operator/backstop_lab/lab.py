@@ -203,6 +203,8 @@ class _Lab:
         return {
             **os.environ,
             "KUBECONFIG": str(kubeconfig),
+            # Else kubectl would leave the discovery of this cluster to the next one, in HOME.
+            "KUBECACHEDIR": str(self._directory / "run" / "kubectl"),
             "LAB_GATEWAY_URL": gateway.GATEWAY_URL,
             "LAB_PROMETHEUS_URL": prometheus.PROMETHEUS_URL,
             "LAB_DIR": str(self._directory),

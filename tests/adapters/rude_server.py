@@ -23,6 +23,7 @@ class RudeServer(socketserver.ThreadingTCPServer):
         self.answers: dict[str, Answer] = {}
         self.asked: list[str] = []
         self.heads: list[str] = []
+        self.was_asked = threading.Event()
         self.stop = threading.Event()
 
     @property
@@ -30,7 +31,7 @@ class RudeServer(socketserver.ThreadingTCPServer):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up is what many tests are about."""
+        """Say nothing: clients that hang up are what many tests are about."""
 
 
 class _Handler(socketserver.StreamRequestHandler):
@@ -52,6 +53,7 @@ class _Handler(socketserver.StreamRequestHandler):
         query = form.get("query", [""])[0]
         self.server.asked.append(query)
         self.server.heads.append(head.decode())
+        self.server.was_asked.set()
         answers = self.server.answers
         answers.get(query, answers.get("", lambda _: None))(self.connection)
 
@@ -93,6 +95,24 @@ def dribble(server: RudeServer, start: bytes = b"") -> Answer:
             connection.sendall(b" ")
 
     return answer
+
+
+def hang(server: RudeServer) -> Answer:
+    """Accept, and say nothing."""
+
+    def answer(_: socket.socket) -> None:
+        server.stop.wait()
+
+    return answer
+
+
+def hang_up(_: socket.socket) -> None:
+    """Close without a word."""
+
+
+def raw(data: bytes) -> Answer:
+    """Send these bytes and close."""
+    return lambda connection: connection.sendall(data)
 
 
 def endless(server: RudeServer) -> Answer:

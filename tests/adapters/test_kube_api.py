@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 from kubernetes.aio.client.configuration import Configuration
+from tests.fakeapi.faults import Fault
+from tests.fakeapi.server import FakeApi
 
 from backstop import __version__
 from backstop.adapters.kube import KubernetesApi
@@ -15,8 +17,6 @@ from backstop.ports import (
     OutsideError,
     UnavailableError,
 )
-from tests.fakeapi.faults import Fault
-from tests.fakeapi.server import FakeApi
 
 MAPS = "/api/v1/namespaces/demo/configmaps"
 MAP = f"{MAPS}/settings"
@@ -144,8 +144,8 @@ async def test_no_server():
     assert str(caught.value) == "get configmaps demo/settings: cannot connect to the API server"
 
 
-async def test_a_stale_version_is_a_conflict(fake, api):
-    """A resourceVersion in either kind of patch is a precondition; nothing is written without it."""
+async def test_a_stale_version_is_a_conflict(api):
+    """A resourceVersion in either kind of patch is a precondition."""
     stale = (await api.get(MAP))["metadata"]["resourceVersion"]
     await api.merge_patch(MAP, {"data": {"a": "2"}})
     with pytest.raises(ConflictError):

@@ -3,65 +3,25 @@
 Each test works in a namespace of its own and needs nothing to be there but the Gateway `edge`.
 """
 
-import asyncio
-import copy
 import os
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
+from tests.adapters.real import Json, eventually, without_bookkeeping
 
 from backstop.adapters.kube import KubernetesApi
-from backstop.adapters.notify.events import EventRecorder
 from backstop.adapters.traffic.gateway_api import GatewayApiTraffic
 from backstop.adapters.workloads.deployment import ACTION_ID, DeploymentWorkload
 from backstop.core.facts import ObjectRef, WorkloadFacts
-from backstop.ports import ConflictError, ForbiddenError, InvalidError, NotFoundError
+from backstop.ports import ConflictError
 
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.skipif("LAB_DIR" not in os.environ, reason="needs `python -m backstop_lab exec`"),
 ]
 
-Json = dict[str, Any]
 T = TypeVar("T")
 BOTH = frozenset({"model", "fallback"})
-
-
-@pytest.fixture
-async def api() -> AsyncIterator[KubernetesApi]:
-    client = await KubernetesApi.connect(kubeconfig=os.environ["KUBECONFIG"])
-    yield client
-    await client.close()
-
-
-@pytest.fixture
-async def namespace(api: KubernetesApi) -> AsyncIterator[str]:
-    name = f"adapters-{uuid.uuid4().hex[:8]}"
-    await api.create("/api/v1/namespaces", {"metadata": {"name": name}})
-    yield name
-    await api.delete(f"/api/v1/namespaces/{name}")
-
-
-async def eventually(probe: Callable[[], Awaitable[T]]) -> T:
-    """Return the first true result; fail after half a minute."""
-    result = await probe()
-    for _ in range(300):
-        if result:
-            return result
-        await asyncio.sleep(0.1)
-        result = await probe()
-    raise AssertionError(f"not within 30 s; last seen: {result!r}")
-
-
-def without_bookkeeping(body: Json) -> Json:
-    """Return what a person wrote: the object without what the API server keeps about it."""
-    body = copy.deepcopy(body)
-    body.pop("status", None)
-    for name in ("resourceVersion", "generation", "managedFields"):
-        body["metadata"].pop(name, None)
-    return body
 
 
 # Deployments
@@ -148,6 +108,7 @@ async def test_a_real_rollback(api, model):
 
     done = await model.rolled_out(after=current.fingerprint)
     assert done.images == {"main": "example.com/model:1"}
+    assert (done.ready, done.desired) == (1, 1)
     assert done.changed is not None
     newest, older = await model.workload.revisions(model.ref)
     assert (newest.fingerprint, newest.number) == (previous.fingerprint, 3)
@@ -173,50 +134,6 @@ async def test_a_real_rollback_on_stale_facts(api, model):
 
 
 # Routes
-
-
-def route() -> Json:
-    header = {"name": "x-model", "value": "2"}
-    split = [
-        {"name": "model", "port": 80, "weight": 90},
-        {
-            "name": "fallback",
-            "port": 80,
-            "filters": [
-                {"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [header]}}
-            ],
-        },
-    ]
-    mirror = {"backendRef": {"name": "shadow", "port": 80}}
-    match = {"path": {"type": "PathPrefix", "value": "/score"}, "headers": [header]}
-    return {
-        "apiVersion": "gateway.networking.k8s.io/v1",
-        "kind": "HTTPRoute",
-        "metadata": {"name": "model", "annotations": {"team": "ml"}},
-        "spec": {
-            "parentRefs": [{"name": "edge", "namespace": "default"}],
-            "hostnames": ["model.example.com"],
-            "rules": [
-                {
-                    "matches": [{"path": {"type": "Exact", "value": "/health"}}],
-                    "backendRefs": [{"name": "model", "port": 80}],
-                },
-                {
-                    "matches": [match],
-                    "filters": [{"type": "RequestMirror", "requestMirror": mirror}],
-                    "timeouts": {"request": "2s"},
-                    "backendRefs": split,
-                },
-            ],
-        },
-    }
-
-
-@pytest.fixture
-async def routes(api: KubernetesApi, namespace: str) -> str:
-    collection = f"/apis/gateway.networking.k8s.io/v1/namespaces/{namespace}/httproutes"
-    await api.create(collection, route())
-    return collection
 
 
 async def test_real_weights(api, namespace, routes):
@@ -254,97 +171,3 @@ async def test_real_weights_on_stale_facts(api, namespace, routes):
     with pytest.raises(ConflictError):
         await traffic.write(facts, {1: {"model": 0, "fallback": 100}})
     assert without_bookkeeping(await api.get(f"{routes}/model")) == before
-
-
-# What the real server's refusals become
-
-
-async def test_real_refusals(api, namespace, routes):
-    """A failed `test` is a conflict, a broken rule of the schema is not, and both change nothing."""
-    path = f"{routes}/model"
-    weight = "/spec/rules/1/backendRefs/0/weight"
-    before = await api.get(path)
-    with pytest.raises(ConflictError, match="no longer what the patch expects"):
-        await api.json_patch(
-            path,
-            [
-                {"op": "test", "path": "/spec/rules/1/backendRefs/0/name", "value": "other"},
-                {"op": "add", "path": weight, "value": 5},
-            ],
-        )
-    with pytest.raises(InvalidError, match="weight"):
-        await api.json_patch(path, [{"op": "add", "path": weight, "value": 1_000_001}])
-    with pytest.raises(ConflictError, match="already exists"):
-        await api.create(routes, route())
-    with pytest.raises(NotFoundError, match="get httproutes .*/absent"):
-        await api.get(f"{routes}/absent")
-    assert without_bookkeeping(await api.get(path)) == without_bookkeeping(before)
-
-
-async def test_a_real_denial(namespace):
-    """Without the right, the error names the verb and the resource."""
-    client = await KubernetesApi.connect(kubeconfig=os.environ["KUBECONFIG"])
-    client._client.set_default_header("Impersonate-User", "nobody")
-    with pytest.raises(ForbiddenError, match='cannot patch resource "deployments"'):
-        await client.merge_patch(f"/apis/apps/v1/namespaces/{namespace}/deployments/x", {})
-    await client.close()
-
-
-async def test_real_field_ownership(api, namespace):
-    """Applying a field that another manager owns is a conflict, and takes nothing from it."""
-    maps = f"/api/v1/namespaces/{namespace}/configmaps"
-    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"a": "1"}}
-    applied = await api.apply(f"{maps}/m", body)
-    assert [one["manager"] for one in applied["metadata"]["managedFields"]] == ["backstop"]
-    other = await KubernetesApi.connect(kubeconfig=os.environ["KUBECONFIG"])
-    theirs = f"{maps}/m?fieldManager=someone&force=true"
-    await other._client.call_api(
-        "PATCH",
-        f"{other._client.configuration.host}{theirs}",
-        header_params={"Content-Type": "application/apply-patch+yaml"},
-        body=body | {"data": {"a": "2"}},
-    )
-    await other.close()
-    with pytest.raises(ConflictError, match="conflict"):
-        await api.apply(f"{maps}/m", body | {"data": {"a": "3"}})
-    assert (await api.get(f"{maps}/m"))["data"] == {"a": "2"}
-
-
-async def test_real_pages(api, namespace):
-    """A collection larger than a page is read to the end."""
-    maps = f"/api/v1/namespaces/{namespace}/configmaps"
-    for start in range(0, 520, 40):
-        await asyncio.gather(
-            *(
-                api.create(maps, {"metadata": {"name": f"m{number}", "labels": {"x": "y"}}})
-                for number in range(start, start + 40)
-            )
-        )
-    assert len(await api.list(maps, labelSelector="x=y")) == 520
-
-
-async def test_real_events(api, namespace):
-    """The API server accepts our Events, long notes and repetitions included."""
-    recorder = EventRecorder(api)
-    recorder.start()
-    regarding = {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "namespace": namespace,
-        "name": "model",
-        "uid": "u-1",
-    }
-    for _ in range(3):
-        recorder.record(
-            regarding=regarding,
-            reason="TrafficMoved",
-            action="OpenCircuit",
-            note="é" * 5000,
-            type_="Warning",
-            key="k",
-        )
-    await recorder.close(patience=10)
-    events = await api.list(f"/apis/events.k8s.io/v1/namespaces/{namespace}/events")
-    ours = [one for one in events if one.get("reportingController") == "backstop.dev/operator"]
-    assert [one["series"]["count"] for one in ours] == [3]
-    assert ours[0]["regarding"]["uid"] == "u-1"

@@ -3,49 +3,23 @@
 The server is real, on loopback, and misbehaves on the wire.
 """
 
-import asyncio
 import gzip
-import http.client
 import json
 import math
-import threading
-from collections.abc import AsyncIterator, Iterator
 
 import numpy as np
 import pytest
+from tests.adapters.reading import ask
+from tests.adapters.rude_server import (
+    hang_up,
+    plain,
+    raw,
+    result,
+)
 
 from backstop.adapters.metrics.bounded_http import Access
 from backstop.adapters.metrics.prometheus import PrometheusSource
 from backstop.core.samples import Reading
-from tests.adapters.rude_server import RudeServer, dribble, endless, plain, result, rude_server
-
-DEADLINE = 0.6
-MAX_BODY = 200_000
-
-
-@pytest.fixture
-def server() -> Iterator[RudeServer]:
-    with rude_server() as running:
-        yield running
-
-
-@pytest.fixture
-async def source(server: RudeServer) -> AsyncIterator[PrometheusSource]:
-    access = Access(deadline=DEADLINE, max_body=MAX_BODY)
-    adapter = PrometheusSource(server.url, access, threads=4, now=lambda: 42.0)
-    yield adapter
-    await adapter.close()
-
-
-async def ask(source: PrometheusSource, query: str = "up") -> Reading:
-    """Read one query, in a time that no misbehaviour can stretch."""
-    async with asyncio.timeout(10):
-        return (await source.read([query]))[query]
-
-
-def bomb(size: int) -> bytes:
-    return gzip.compress(b" " * size)
-
 
 # What a good answer means
 
@@ -162,6 +136,14 @@ async def test_the_environment_has_no_say(server, source, monkeypatch):
 
 HTML = "<!DOCTYPE html><html><body>Sign in at https://login.internal?token=secret</body></html>"
 PROMETHEUS = "the answer is not one of Prometheus"
+REDIRECT = "the source redirects elsewhere, which is refused"
+DAMAGED = "the source's compressed answer is damaged"
+BROKE = "the connection to the source broke"
+NATIVE = (
+    "the query returns native histograms: use histogram_quantile, histogram_count or histogram_sum"
+    " around it"
+)
+PROMQL = 'PromQL warning: bucket label "le" is missing'
 NUMBERS = "the answer holds samples that are not numbers"
 
 
@@ -177,8 +159,8 @@ def data(items: object, **more: object) -> str:
         (plain("secret", 404), "the source answered HTTP 404"),
         (plain("secret", 401), "the source answered HTTP 401"),
         (plain("secret", 400), "the source answered HTTP 400"),
-        (plain("secret", 302, "Location: /elsewhere"), "the source redirects elsewhere, which is refused"),
-        (plain("secret", 307, "Location: http://169.254.169.254/"), "the source redirects elsewhere, which is refused"),
+        (plain("secret", 302, "Location: /elsewhere"), REDIRECT),
+        (plain("secret", 307, "Location: http://169.254.169.254/"), REDIRECT),
         (plain(HTML), "the answer is not JSON"),
         (plain(""), "the answer is not JSON"),
         (plain(data([])[:-4]), "the answer is not JSON"),
@@ -203,24 +185,23 @@ def data(items: object, **more: object) -> str:
         ),
         (
             plain(data([{"metric": {}, "histogram": [1, {"count": "3"}]}])),
-            "the query returns native histograms: use histogram_quantile, histogram_count or"
-            " histogram_sum around it",
+            NATIVE,
         ),
         (
             plain(data([], warnings=["store 10.0.0.9: secret"])),
             "the answer may be incomplete",
         ),
         (
-            plain(data([], warnings=["PromQL warning: bucket label \"le\" is missing\n"])),
-            'the answer may be incomplete: PromQL warning: bucket label "le" is missing',
+            plain(data([], warnings=[PROMQL + "\n"])),
+            f"the answer may be incomplete: {PROMQL}",
         ),
-        (plain(b"\x1f\x8bnonsense", 200, "Content-Encoding: gzip"), "the source's compressed answer is damaged"),
+        (plain(b"\x1f\x8bnonsense", 200, "Content-Encoding: gzip"), DAMAGED),
         (
-            lambda connection: connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nsec"),
+            raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nsec"),
             "the connection to the source broke during the answer",
         ),
-        (lambda connection: None, "the connection to the source broke"),
-        (lambda connection: connection.sendall(b"secret\r\n\r\n"), "the connection to the source broke"),
+        (hang_up, BROKE),
+        (raw(b"secret\r\n\r\n"), BROKE),
     ],
 )  # fmt: skip
 async def test_a_bad_answer_is_a_failure(server, source, answer, failure):
@@ -232,7 +213,7 @@ async def test_a_bad_answer_is_a_failure(server, source, answer, failure):
 
 @pytest.mark.parametrize(("status", "kind"), [(400, "bad_data"), (422, "execution")])
 async def test_a_rejected_query_says_why(server, source, status, kind):
-    """What Prometheus has against a query is shown on one line, and flagged as the user's to fix."""
+    """What Prometheus has against a query is shown on one line, as the user's to fix."""
     said = "1:5: parse error:\n\x1b[1mbad " + "x" * 400
     server.answers[""] = plain(
         json.dumps({"status": "error", "errorType": kind, "error": said}), status
@@ -260,137 +241,3 @@ async def test_too_many_series(server, source):
         "the answer has 2001 series, more than 2000: aggregate or narrow it"
     )
     assert len(readings["enough"].series) == 2000
-
-
-# What cannot be waited or stored for
-
-TOO_LARGE = "the answer is larger than 0.190735 MiB: narrow the query's selectors"
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda server: endless(server),
-        lambda server: plain(b"[" * (MAX_BODY + 1)),
-        lambda server: plain(bomb(100 * 2**20), 200, "Content-Encoding: gzip"),
-        lambda server: plain(gzip.compress(bomb(50 * 2**20)), 200, "Content-Encoding: gzip, gzip"),
-        lambda server: plain(bomb(50 * 2**20), 503, "Content-Encoding: gzip"),
-    ],
-    ids=["endless", "large", "bomb", "nested-bomb", "bomb-in-error"],
-)
-async def test_a_huge_answer_is_cut(server, source, make):
-    """The limit holds on the wire and after decompression."""
-    server.answers[""] = make(server)
-    assert (await ask(source)).failure == TOO_LARGE
-
-
-async def test_a_huge_redirect_is_not_even_read(server, source, monkeypatch):
-    """The body of a redirect is never looked at, however large it is once decompressed."""
-    headers = ("Content-Encoding: gzip", "Location: /elsewhere")
-    server.answers[""] = plain(bomb(100 * 2**20), 302, *headers)
-    reads = []
-    real = http.client.HTTPResponse.read
-    monkeypatch.setattr(
-        http.client.HTTPResponse, "read", lambda *args: reads.append(args) or real(*args)
-    )
-    assert "redirects" in (await ask(source)).failure
-    assert reads == []
-
-
-@pytest.mark.parametrize(
-    "start",
-    [
-        b"",
-        b"HTTP/1.1 200 OK\r\nX-Slow: ",
-        b"HTTP/1.1 200 OK\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1",
-        b"HTTP/1.1 302 Found\r\nLocation: ",
-    ],
-    ids=["status", "header", "body", "sized-body", "chunk-size", "redirect"],
-)
-async def test_a_server_that_dribbles_is_hung_up_on(server, source, start):
-    """Bytes that keep trickling in do not stretch the deadline, in whatever part they come."""
-    server.answers["slow"] = dribble(server, start)
-    server.answers["fast"] = result()
-    assert (await ask(source, "slow")).failure == "timed out after 0.6 s"
-    assert (await ask(source, "fast")).failure == ""
-    busy = [one for one in threading.enumerate() if one.name.startswith("prometheus")]
-    assert source._idle.qsize() == 4, f"threads still busy: {busy}"
-
-
-async def test_a_silent_server_times_out(server, source):
-    """A server that accepts and says nothing costs one deadline."""
-    server.answers[""] = lambda connection: server.stop.wait()
-    assert (await ask(source)).failure == "timed out after 0.6 s"
-
-
-async def test_a_slow_query_does_not_delay_others(server, source):
-    """While one query hangs, the others are answered."""
-    server.answers["slow"] = lambda connection: server.stop.wait()
-    server.answers[""] = result()
-    readings = await source.read(["slow", *(f"q{number}" for number in range(20))])
-    failures = {query: reading.failure for query, reading in readings.items() if reading.failure}
-    assert failures == {"slow": "timed out after 0.6 s"}
-
-
-async def test_a_hanging_source_is_given_up_after_a_round(server, source):
-    """A source that lets a whole round of queries time out is not asked the rest of them."""
-    server.answers[""] = lambda connection: server.stop.wait()
-    readings = await source.read([f"q{number}" for number in range(40)])
-    assert {reading.failure for reading in readings.values()} == {"timed out after 0.6 s"}
-    assert len(server.asked) <= 8
-
-
-async def test_a_source_that_is_down(source, server):
-    """Refused connections are said in words without the address; each later read tries again."""
-    server.shutdown()
-    server.server_close()
-    readings = await source.read([f"q{number}" for number in range(40)])
-    assert {reading.failure for reading in readings.values()} == {"connection refused"}
-
-
-async def test_a_source_comes_back(server, source):
-    """A failure is not remembered: the next read asks again."""
-    server.answers[""] = lambda connection: None
-    assert (await ask(source)).failure != ""
-    server.answers[""] = result()
-    assert (await ask(source)).failure == ""
-
-
-async def test_a_name_that_does_not_resolve():
-    """A wrong host name is said as such."""
-    source = PrometheusSource("http://no-such-host.invalid:9090", Access(deadline=3))
-    assert (await ask(source)).failure in {
-        "the source's host name does not resolve",
-        "timed out after 3 s",  # where the resolver itself is slow
-    }
-    await source.close()
-
-
-async def test_an_absent_ca_file(server, tmp_path):
-    """A certificate authority that cannot be read is a sentence, not a traceback."""
-    source = PrometheusSource("https://127.0.0.1:1", Access(ca_file=tmp_path / "absent"))
-    assert (await ask(source)).failure == (
-        "the request cannot be sent: check the source's URL, headers and CA file"
-    )
-    await source.close()
-
-
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "prometheus:9090", "http://", "ftp://x"])
-def test_urls_that_are_none(url):
-    """What is not http or https is refused when the operator is configured."""
-    with pytest.raises(ValueError, match="starts with http"):
-        PrometheusSource(url)
-
-
-async def test_closed(server, source):
-    """After close a read fails instead of hanging, and a query under way ends at once."""
-    server.answers[""] = lambda connection: server.stop.wait()
-    slow = PrometheusSource(server.url, Access(deadline=60), threads=1)
-    reading = asyncio.create_task(ask(slow))
-    while not server.asked:
-        await asyncio.sleep(0.01)
-    await slow.close()
-    assert (await reading).failure != ""
-    assert (await ask(slow)).failure == "the source is closed"

@@ -58,7 +58,7 @@ class OneRoute:
         assert path == "/apis/gateway.networking.k8s.io/v1/namespaces/demo/httproutes/web"
         return copy.deepcopy(self.body)
 
-    async def json_patch(self, path: str, body: list[Json]) -> Json:
+    async def json_patch(self, _path: str, body: list[Json]) -> Json:
         self.patches.append(body)
         self.body = jsonpatch.apply_patch(self.body, body)
         return copy.deepcopy(self.body)
@@ -106,7 +106,7 @@ def test_only_services_of_the_same_namespace(more, ours):
 def test_a_service_listed_twice():
     """Weights by name make no sense there, and the message says what to change."""
     twice = route([backend("model"), backend("fallback"), backend("model", port=81)])
-    with pytest.raises(InvalidError, match="lists Service model twice.*list it once"):
+    with pytest.raises(InvalidError, match=r"lists Service model twice.*list it once"):
         route_facts(twice, BOTH)
 
 
@@ -119,6 +119,11 @@ def test_a_service_listed_twice_elsewhere():
 
 # Whether it is in effect
 
+SPELT_OUT = GATEWAY | {
+    "group": "gateway.networking.k8s.io",
+    "kind": "Gateway",
+    "namespace": "demo",
+}
 SECOND = {"name": "inner", "namespace": "infra", "sectionName": "https"}
 
 
@@ -130,7 +135,7 @@ SECOND = {"name": "inner", "namespace": "infra", "sectionName": "https"}
         ([GATEWAY, SECOND], [report(), report(SECOND, generation=1)], 1, ""),
         (
             [GATEWAY],
-            [report({"group": "gateway.networking.k8s.io", "kind": "Gateway", "namespace": "demo"} | GATEWAY)],
+            [report(SPELT_OUT)],
             3,
             "",
         ),

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kubernetes.aio.client.configuration import Configuration
+from tests.fakeapi.server import FakeApi
 
 from backstop.adapters.kube import KubernetesApi
 from backstop.adapters.workloads.deployment import (
@@ -20,7 +21,6 @@ from backstop.adapters.workloads.deployment import (
 )
 from backstop.core.facts import ObjectRef
 from backstop.ports import ConflictError, NotFoundError
-from tests.fakeapi.server import FakeApi
 
 Json = dict[str, Any]
 REF = ObjectRef("Deployment", "demo", "web")
@@ -292,6 +292,4 @@ async def test_selectors_are_passed_on(workload, fake):
         {"key": "old", "operator": "DoesNotExist"},
     ]
     await workload.revisions(REF)
-    assert fake.queries[-1]["labelSelector"] == (
-        "app=web,tier in (a,b),tier notin (c),tier,!old"
-    )
+    assert fake.queries[-1]["labelSelector"] == ("app=web,tier in (a,b),tier notin (c),tier,!old")

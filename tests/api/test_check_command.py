@@ -5,12 +5,13 @@ import json
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from tests.api.mistakes import BAD, Bad
+from tests.api.specs import FULL, GOOD, MINIMAL, changed, monitor
 
 from backstop.api.cel import cel_rules
 from backstop.api.modelmonitor import Fallback, ModelMonitorSpec
 from backstop.api.signal import Persistence, Signal
 from backstop.cli.main import main
-from tests.api.specs import BAD, FULL, GOOD, MINIMAL, Bad, changed, monitor
 
 
 def check(*manifests: object) -> Result:
@@ -45,14 +46,16 @@ def test_every_rule_has_a_mistake():
     [
         (
             {"signals.0.errorRatio.requests": "rate(model_requests_total[5m])"},
-            "spec.signals[0].errorRatio.requests: 'rate(model_requests_total[5m])' must be a plain"
-            ' metric selector such as requests_total{code=~"5.."}: Backstop reads its raw samples'
-            " and does rate and sum itself; use a promql signal for free expressions",
+            (
+                "spec.signals[0].errorRatio.requests: 'rate(model_requests_total[5m])' must be a"
+                ' plain metric selector such as requests_total{code=~"5.."}: Backstop reads its'
+                " raw samples and does rate and sum itself; use a promql signal for free"
+                " expressions"
+            ),
         ),
         (
             {"signals.0.errorRatio.errors": 'model_requests_total{code=~"5.."'},
-            "spec.signals[0].errorRatio.errors: 'model_requests_total{code=~\"5..\"'"
-            " is not valid PromQL: ",
+            "spec.signals[0].errorRatio.errors: 'model_requests_total{code=~\"5..\"' is not valid",
         ),
         (
             {"signals.1.promql.expr": "avg(model_score_mean"},
@@ -91,14 +94,13 @@ def test_field_left_empty_is_told(path):
 def test_object_around_the_spec_is_checked():
     """Version, name and spec are asked for, and unknown top-level fields are told."""
     manifest = {"apiVersion": "backstop.dev/v1", "kind": "ModelMonitor", "specs": {}}
-    assert check(manifest).output.splitlines() == [
-        "stdin: ModelMonitor ?: apiVersion: write backstop.dev/v1alpha1,"
-        ' not "backstop.dev/v1"',
-        "stdin: ModelMonitor ?: specs: there is no field specs; did you mean spec?",
-        "stdin: ModelMonitor ?: metadata.name: is missing: give the monitor a name,"
-        " in quotes if a number",
-        "stdin: ModelMonitor ?: spec: is missing: it says what to watch, and needs target"
-        " and signals",
+    output = check(manifest).output.splitlines()
+    lines = [line.removeprefix("stdin: ModelMonitor ?: ") for line in output]
+    assert lines == [
+        'apiVersion: write backstop.dev/v1alpha1, not "backstop.dev/v1"',
+        "specs: there is no field specs; did you mean spec?",
+        "metadata.name: is missing: give the monitor a name, in quotes if a number",
+        "spec: is missing: it says what to watch, and needs target and signals",
     ]
 
 

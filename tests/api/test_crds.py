@@ -10,10 +10,18 @@ from click.testing import CliRunner
 from pydantic import BaseModel, Field, StringConstraints
 
 from backstop.api.base import KeyedBy
-from backstop.api.crd import KINDS, Kind, crd_yaml, custom_resource_definition, object_schema
+from backstop.api.crd import (
+    DEFAULT_PREDICTION_SUFFIX,
+    KINDS,
+    Kind,
+    crd_yaml,
+    custom_resource_definition,
+    object_schema,
+)
 from backstop.api.schema import SchemaError, plain_text, structural_schema
 from backstop.cli.main import main
 from backstop.core.signals.registry import kinds
+from backstop.core.view import default_prediction_service
 
 CRDS = Path(__file__).parents[2] / "crds"
 Short = Annotated[str, StringConstraints(max_length=8)]
@@ -152,6 +160,11 @@ def test_keyed_list_becomes_a_map():
     Model(items=[Item(name="a", arm="x"), Item(name="a", arm="y")])
     with pytest.raises(ValueError, match="two entries have the name and arm 'a and x'"):
         Model(items=[Item(name="a", arm="x"), Item(name="a", arm="x")])
+
+
+def test_service_name_is_the_one_that_the_core_uses():
+    """The length that the CRD allows for a name fits the Service that is made from it."""
+    assert default_prediction_service("fraud") == f"fraud{DEFAULT_PREDICTION_SUFFIX}"
 
 
 def test_only_what_the_api_server_knows_is_emitted():

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from tests.api.specs import FULL, MINIMAL
+from tests.api.values import EPISODE, STATUS
 
 from backstop.api.base import ApiModel
 from backstop.api.crd import INCIDENT, MODEL_MONITOR, Kind
@@ -14,8 +16,6 @@ from backstop.api.incident import IncidentPhase, incident_status
 from backstop.api.modelmonitor import ModelMonitorSpec
 from backstop.api.schema import structural_schema
 from backstop.api.status import Condition, ModelMonitorStatus
-from tests.api.specs import FULL, MINIMAL
-from tests.api.values import EPISODE, STATUS
 
 TEXT = st.characters(exclude_categories=["Cs"])
 MICRO_TIMES = st.datetimes(

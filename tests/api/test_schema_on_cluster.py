@@ -2,39 +2,23 @@
 
 import json
 import os
-import uuid
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.api.mistakes import BAD, Bad
+from tests.api.specs import FULL, GOOD, MINIMAL, monitor
+from tests.api.values import EPISODE, STATUS
+from tests.lab.cluster import kubectl
 
 from backstop.api import API_VERSION
 from backstop.api.conditions import ConditionType
 from backstop.api.incident import IncidentSpec, incident_status
 from backstop.api.status import Episode, ModelMonitorStatus
-from tests.api.specs import BAD, FULL, GOOD, MINIMAL, Bad, monitor
-from tests.api.values import EPISODE, STATUS
-from tests.lab.cluster import kubectl
 
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.skipif("KUBECONFIG" not in os.environ, reason="needs an API server: KUBECONFIG"),
 ]
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def namespace() -> Iterator[str]:
-    """A namespace of our own, on a server that has the CRDs."""
-    kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
-    for condition in ("Established", "NamesAccepted"):
-        kubectl("wait", f"--for=condition={condition}", "--timeout=20s", "-f", str(ROOT / "crds"))
-    name = f"schema-{uuid.uuid4().hex[:8]}"
-    kubectl("create", "namespace", name)
-    yield name
-    kubectl("delete", "modelmonitors,incidents", "--all", "-n", name)
-    kubectl("delete", "namespace", name, "--wait=false")
 
 
 def try_to_create(namespace: str, manifest: dict[str, Any]) -> dict[str, Any]:
@@ -173,9 +157,3 @@ def test_incident_with_unknown_field_is_refused(namespace):
     manifest["spec"]["monitr"] = "fraud"
     with pytest.raises(RuntimeError, match=r'unknown field "spec\.monitr"'):
         try_to_create(namespace, manifest)
-
-
-@pytest.mark.parametrize("file", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda f: f.name)
-def test_example_is_accepted(namespace, file):
-    """Each example can be applied as it stands, the HTTPRoute beside the monitor included."""
-    kubectl("apply", "-n", namespace, "--dry-run=server", "--validate=strict", "-f", str(file))

@@ -89,7 +89,7 @@ STATUS: Final = ModelMonitorStatus(
         next_probe=at(33, 7),
         restore=[{"fraud": 95, "fraud-next": 5, "fraud-rules": 0}],
     ),
-    candidate=CandidateStatus(phase=TrialPhase.ABORTED, fingerprint="5d41402abc"),
+    candidate=CandidateStatus(phase=TrialPhase.ABORTED, fingerprint="5d41402abc", weight=5),
     revisions=RevisionsStatus(
         current=Revision(fingerprint="7d793037a0", since=at(0)),
         last_good=Revision(fingerprint="9e107d9d37", since=at(0, 42)),

@@ -9,9 +9,8 @@ import json
 from typing import Any, Self
 
 from aiohttp import web
-
 from tests.fakeapi.faults import Fault
-from tests.fakeapi.store import Json, Place, Refused, Store
+from tests.fakeapi.store import Json, Place, RefusedError, Store
 
 _VERBS = {"GET": "get", "POST": "create", "PATCH": "patch", "DELETE": "delete"}
 
@@ -78,7 +77,7 @@ class FakeApi:
                 return web.json_response(self.store.get(place))
             body = await request.text()
             result = self._write(verb, place, request.content_type, json.loads(body or "{}"))
-        except Refused as refused:
+        except RefusedError as refused:
             return _refusal(refused.status, refused.reason, refused.message)
         self.writes.append((verb, request.path))
         return web.json_response(result, status=201 if verb == "create" else 200)
@@ -96,7 +95,7 @@ class FakeApi:
             if (place.collection, place.namespace, place.name) in self.store.objects:
                 return self.store.merge_patch(place, body)
             return self.store.create(place, body)
-        raise Refused(415, "UnsupportedMediaType", f"{content_type} is not supported")
+        raise RefusedError(415, "UnsupportedMediaType", f"{content_type} is not supported")
 
     def _page(self, place: Place, request: web.Request) -> Json:
         items = self.store.listing(place)

@@ -16,7 +16,7 @@ import jsonpatch
 Json = dict[str, Any]
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The API server says no."""
 
     def __init__(self, status: int, reason: str, message: str) -> None:
@@ -65,13 +65,13 @@ class Store:
             return self.objects[place.collection, place.namespace, place.name]
         except KeyError:
             message = f'{place.collection.split("/")[-1]} "{place.name}" not found'
-            raise Refused(404, "NotFound", message) from None
+            raise RefusedError(404, "NotFound", message) from None
 
     def create(self, place: Place, body: Json) -> Json:
         name = body["metadata"]["name"]
         key = (place.collection, place.namespace, name)
         if key in self.objects:
-            raise Refused(409, "AlreadyExists", f'"{name}" already exists')
+            raise RefusedError(409, "AlreadyExists", f'"{name}" already exists')
         body = copy.deepcopy(body)
         number = next(self.counter)
         body["metadata"] |= {
@@ -91,7 +91,7 @@ class Store:
             new = jsonpatch.apply_patch(copy.deepcopy(old), operations)
         except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException):
             message = "the server rejected our request due to an error in our request"
-            raise Refused(422, "Invalid", message) from None
+            raise RefusedError(422, "Invalid", message) from None
         return self._replace(place, old, new)
 
     def merge_patch(self, place: Place, patch: Json) -> Json:
@@ -111,7 +111,7 @@ class Store:
         version = old["metadata"]["resourceVersion"]
         if new["metadata"].get("resourceVersion", version) != version:
             message = f'"{place.name}": the object has been modified'
-            raise Refused(409, "Conflict", message)
+            raise RefusedError(409, "Conflict", message)
         if place.subresource == "status":
             written = copy.deepcopy(old) | {"status": new.get("status", {})}
         else:

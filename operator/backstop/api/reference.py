@@ -25,7 +25,7 @@ def page_name(kind: Kind) -> str:
 
 
 def with_tables(page: str, kind: Kind) -> str:
-    """Return ``page`` with the text between its markers replaced by the field tables of ``kind``."""
+    """Return ``page`` with the field tables of ``kind`` between its markers."""
 
     def table(match: re.Match[str]) -> str:
         return f"{match['begin']}{field_table(kind, match['part'])}{match['end']}"
@@ -38,9 +38,9 @@ def field_table(kind: Kind, part: str) -> str:
     rows = ["| field | type | default | meaning |", "|---|---|---|---|"]
     for path, node, required in _fields(object_schema(kind)["properties"][part], ""):
         default = "required" if required else _default(node)
-        meaning = str(node.get("description", "")).replace("\n\n", " ")
-        cells = (f"`{path}`", _type(node), default, meaning)
-        rows.append(f"| {' | '.join(cell.replace('|', r'\|') for cell in cells)} |")
+        meaning = str(node.get("description", "")).replace("\n\n", " ").replace("|", "\\|")
+        cells = [f"`{path}`", _type(node), default, meaning]
+        rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
 
 
@@ -57,14 +57,16 @@ def _fields(node: Schema, path: str) -> Iterator[tuple[str, Schema, bool]]:
 def _type(node: Schema) -> str:
     if "enum" in node:
         return " or ".join(f"`{value}`" for value in node["enum"])
-    if node.get("format") == "date-time":
-        return "time"
     if node["type"] == "array":
         return f"list of {_type(node['items'])}, at most {node['maxItems']}"
     if "additionalProperties" in node:
         return f"map to {_type(node['additionalProperties'])}, at most {node['maxProperties']}"
-    if node["type"] == "integer":
-        return _range(node)
+    return _range(node) if node["type"] == "integer" else _scalar(node)
+
+
+def _scalar(node: Schema) -> str:
+    if node.get("format") == "date-time":
+        return "time"
     form = FORMS.get(node.get("pattern", ""))
     if form is not None:
         return form.name

@@ -90,8 +90,9 @@ def _cause(
     if candidate:
         cause = Cause.DATA if Pillar.DATA in pillars else Cause.INFRASTRUCTURE
         return cause, "both versions fail, so the release is not to blame and no rollback would help"
-    if _follows_release(release, onset):
-        after = say_seconds(onset - (release.changed or 0.0))
+    seen = max(verdict.seen or onset for verdict in target)
+    if _follows_release(release, onset, seen):
+        after = say_seconds(max(0.0, onset - (release.changed or 0.0)))
         return Cause.RELEASE, f"began {after} after the revision changed, so the release is to blame"
     if Pillar.DATA in pillars:
         return Cause.DATA, "the data is at fault and the revision is not new, no rollback would help"
@@ -100,7 +101,8 @@ def _cause(
     return Cause.INFRASTRUCTURE, "the revision is not new, so what it runs on is the first suspect"
 
 
-def _follows_release(release: ReleaseContext, onset: float) -> bool:
+def _follows_release(release: ReleaseContext, onset: float, seen: float) -> bool:
+    """Return whether the fault, which began between ``onset`` and ``seen``, follows the release."""
     if release.changed is None or release.proven_good:
         return False
-    return 0.0 <= onset - release.changed <= release.blame_within
+    return release.changed <= seen and onset - release.changed <= release.blame_within

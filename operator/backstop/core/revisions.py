@@ -24,16 +24,16 @@ class Refusal:
 def observe(
     revisions: RevisionsStatus, workload: WorkloadFacts | None, now: float
 ) -> RevisionsStatus:
-    """Take note of the current revision; a new one begins when it is first seen.
+    """Take note of the current revision.
 
-    The first revision ever seen began when the workload last changed, as far as that is known.
+    It began when the workload last changed, or, where that is not known, when it is first seen.
     """
     if workload is None:
         return revisions
     current = revisions.current
     if current is not None and current.fingerprint == workload.fingerprint:
         return revisions
-    changed = workload.changed.timestamp() if current is None and workload.changed else now
+    changed = workload.changed.timestamp() if workload.changed else now
     began = Revision.model_validate(
         {"fingerprint": workload.fingerprint, "since": min(changed, now)}
     )

@@ -27,12 +27,13 @@ class History:
     """What the last looks at one signal found, oldest first; ``True`` is a broken bound.
 
     ``newest`` is the time of the newest sample seen, ``clean_at`` that of the newest sample at
-    which the bound still held.
+    which the bound still held, ``broken_at`` that of the first one since at which it did not.
     """
 
     outcomes: tuple[bool, ...] = ()
     newest: float = 0.0
     clean_at: float | None = None
+    broken_at: float | None = None
     verdict: Verdict = Verdict.UNKNOWN
 
 
@@ -40,7 +41,7 @@ class History:
 class SignalVerdict:
     """The verdict on one signal of one arm, with its numbers in ``why``.
 
-    ``onset`` is the Unix time after which a breach began, if there is one.
+    A breach began after ``onset`` and not later than ``seen``, both Unix times.
     """
 
     name: str
@@ -50,6 +51,7 @@ class SignalVerdict:
     why: str
     reason: str = ""
     onset: float | None = None
+    seen: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,13 @@ def judge(
         oldest = newest - seconds(signal.window)
         onset = max(updated.clean_at or oldest, evidence_from)
     verdict = SignalVerdict(
-        signal.name, arm, signal.speaks_of, updated.verdict, measured.why, onset=onset
+        signal.name,
+        arm,
+        signal.speaks_of,
+        updated.verdict,
+        measured.why,
+        onset=onset,
+        seen=None if onset is None else updated.broken_at or newest,
     )
     return verdict, updated
 
@@ -156,6 +164,7 @@ def _remember(
         outcomes=outcomes,
         newest=newest,
         clean_at=history.clean_at if measured.breached else newest,
+        broken_at=history.broken_at or newest if measured.breached else None,
         verdict=_persistent(outcomes, signal.persistence.breaches, history.verdict),
     )
 

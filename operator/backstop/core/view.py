@@ -45,7 +45,7 @@ class View:
     @property
     def services(self) -> Services | None:
         """The Services to move traffic between, or ``None`` without a route."""
-        return services(self.name, self.spec)
+        return services(self.name, self.spec, self.status)
 
 
 def default_prediction_service(monitor: str) -> str:
@@ -53,14 +53,23 @@ def default_prediction_service(monitor: str) -> str:
     return f"{monitor}-default-prediction"
 
 
-def services(monitor: str, spec: ModelMonitorSpec) -> Services | None:
-    """Return the Services that ``spec`` names, or ``None`` where it names no route."""
+def services(
+    monitor: str, spec: ModelMonitorSpec, status: ModelMonitorStatus
+) -> Services | None:
+    """Return the Services that ``spec`` names, or ``None`` where it names no route.
+
+    A fallback that was taken out of the spec while it still answers is named until it no longer
+    does, so that its traffic can be put back.
+    """
     if spec.traffic is None or spec.target.service is None:
         return None
+    candidate = spec.candidate.service if spec.candidate else None
     fallback = None
     if spec.fallback is not None:
         fallback = spec.fallback.service or default_prediction_service(monitor)
-    candidate = spec.candidate.service if spec.candidate else None
+    elif status.circuit.restore:
+        left = set(status.circuit.restore[0]) - {spec.target.service, candidate}
+        fallback = min(left, default=None)
     return Services(target=spec.target.service, candidate=candidate, fallback=fallback)
 
 

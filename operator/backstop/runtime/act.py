@@ -7,6 +7,7 @@ by writing blindly: the object is read again, and the write is repeated only if 
 change is still as it was.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -44,18 +45,25 @@ class Endpoints(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A step with what it changes, read live: the text of before and after, and a refusal if any."""
+    """A step with what it changes: the text of before and after, and a refusal if any.
+
+    ``facts`` are those that it was read from, so that the change need not read them again.
+    """
 
     subject: str
-    before: str
-    after: str
+    before: str = ""
+    after: str = ""
     refusal: str = ""
+    facts: "Facts | None" = None
 
 
 Write = Callable[[ModelMonitorStatus], Awaitable[None]]
 """Writes the status of the monitor under way; raises ConflictError when somebody else did."""
 
-Learn = Callable[[RouteFacts | WorkloadFacts], None]
+Facts = RouteFacts | WorkloadFacts
+
+Learn = Callable[[Facts], None]
+"""Takes note of what a write returned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +94,7 @@ class Actor:
             view, step, subject=plan.subject, before=plan.before, after=plan.after
         )
         await write(status)
-        return await self.resume(replace(view, status=status), write, learn)
+        return await self.resume(replace(view, status=status), write, learn, plan.facts)
 
     async def plan(self, view: View, step: Step) -> Plan:
         """Return what ``step`` changes, from the live objects."""
@@ -97,23 +105,26 @@ class Actor:
     async def _plan_weights(self, view: View, step: Step) -> Plan:
         services = view.services
         if services is None or view.spec.traffic is None:
-            return Plan("", "", "", "the monitor names no route")
+            return Plan("", refusal="the monitor names no route")
         ref = ObjectRef("HTTPRoute", view.namespace, view.spec.traffic.http_route)
         try:
-            facts = await self.traffic.read(ref, services.named)
+            facts, refusal = await asyncio.gather(
+                self.traffic.read(ref, services.named), self._nobody_behind(view, step, services)
+            )
         except (NotFoundError, InvalidError, ForbiddenError) as error:
-            return Plan(str(ref), "", "", str(error))
-        before = weights.current(facts.rules, services)
-        after = wanted_weights(view, step, facts)
-        refusal = "" if facts.rules else f"{ref} has no rule that lists the monitor's Services"
-        receiver = _receiver(step, services)
-        if not refusal and receiver and view.spec.mode is Mode.ACT:
-            refusal = await self._nobody_behind(view.namespace, receiver)
-        return Plan(str(ref), weights.to_text(before), weights.to_text(after), refusal)
+            return Plan(str(ref), refusal=str(error))
+        before = weights.to_text(weights.current(facts.rules, services))
+        after = weights.to_text(wanted_weights(view, step, facts))
+        if not facts.rules:
+            refusal = f"{ref} has no rule that lists the monitor's Services"
+        return Plan(str(ref), before, after, refusal, facts)
 
-    async def _nobody_behind(self, namespace: str, service: str) -> str:
+    async def _nobody_behind(self, view: View, step: Step, services: weights.Services) -> str:
+        service = _receiver(step, services)
+        if service is None or view.spec.mode is Mode.OBSERVE:
+            return ""
         try:
-            ready = await self.endpoints.ready(namespace, service)
+            ready = await self.endpoints.ready(view.namespace, service)
         except ForbiddenError:
             return ""
         return "" if ready else f"Service {service} has no ready endpoint to send traffic to"
@@ -124,7 +135,7 @@ class Actor:
             facts = await self.workloads.read(ref)
             available = await self.workloads.revisions(ref)
         except (NotFoundError, ForbiddenError) as error:
-            return Plan(str(ref), "", "", str(error))
+            return Plan(str(ref), refusal=str(error))
         blamed = view.status.revisions.current
         if blamed is None or facts.fingerprint != blamed.fingerprint:
             return Plan(str(ref), facts.fingerprint, "", f"{ref} was changed by someone else")
@@ -133,10 +144,14 @@ class Actor:
         chosen = revisions.choose(view.status.revisions, available, facts.fingerprint)
         if isinstance(chosen, revisions.Refusal):
             return Plan(str(ref), facts.fingerprint, "", chosen.why)
-        return Plan(str(ref), facts.fingerprint, chosen.fingerprint)
+        return Plan(str(ref), facts.fingerprint, chosen.fingerprint, facts=facts)
 
-    async def resume(self, view: View, write: Write, learn: Learn) -> Action | None:
+    async def resume(
+        self, view: View, write: Write, learn: Learn, facts: Facts | None = None
+    ) -> Action | None:
         """Finish the planned action of the status, and return it as it ended.
+
+        ``facts`` save the first read of what is changed; a conflict reads it again.
 
         Raises:
             OutsideError: as in :meth:`perform`.
@@ -145,7 +160,7 @@ class Actor:
         if action is None:
             return None
         try:
-            refusal = await self._change(view, action, learn)
+            refusal = await self._change(view, action, learn, facts)
         except (NotFoundError, InvalidError, ForbiddenError) as error:
             refusal = str(error)
         now = self.clock.now()
@@ -157,22 +172,30 @@ class Actor:
         await write(status)
         return action
 
-    async def _change(self, view: View, action: Action, learn: Learn) -> str:
+    async def _change(
+        self, view: View, action: Action, learn: Learn, facts: Facts | None
+    ) -> str:
         for _ in range(CONFLICT_TRIES):
             try:
                 if action.step is StepKind.ROLLBACK:
-                    return await self._roll_back(view, action, learn)
-                return await self._move(view, action, learn)
+                    known = facts if isinstance(facts, WorkloadFacts) else None
+                    return await self._roll_back(view, action, learn, known)
+                return await self._move(
+                    view, action, learn, facts if isinstance(facts, RouteFacts) else None
+                )
             except ConflictError:
                 _LOG.info("changed since it was read; reading again", subject=action.subject)
+                facts = None
         return f"{action.subject} kept changing while it was written"
 
-    async def _move(self, view: View, action: Action, learn: Learn) -> str:
+    async def _move(
+        self, view: View, action: Action, learn: Learn, facts: RouteFacts | None
+    ) -> str:
         services = view.services
         if services is None or view.spec.traffic is None:
             return "the monitor names no route any more"
         ref = ObjectRef("HTTPRoute", view.namespace, view.spec.traffic.http_route)
-        facts = await self.traffic.read(ref, services.named)
+        facts = facts or await self.traffic.read(ref, services.named)
         live = weights.to_text(weights.current(facts.rules, services))
         if live == action.after:
             learn(facts)
@@ -182,9 +205,11 @@ class Actor:
         learn(await self.traffic.write(facts, weights.from_text(action.after)))
         return ""
 
-    async def _roll_back(self, view: View, action: Action, learn: Learn) -> str:
+    async def _roll_back(
+        self, view: View, action: Action, learn: Learn, facts: WorkloadFacts | None
+    ) -> str:
         ref = ObjectRef(view.spec.target.kind, view.namespace, view.spec.target.name)
-        facts = await self.workloads.read(ref)
+        facts = facts or await self.workloads.read(ref)
         if facts.last_action == action.id or facts.fingerprint == action.after:
             learn(facts)
             return ""

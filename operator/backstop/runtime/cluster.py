@@ -5,7 +5,8 @@ decision; a write always reads its object again first.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from backstop.adapters.traffic.gateway_api import route_facts
@@ -14,6 +15,7 @@ from backstop.api.conditions import ConditionType, Reason
 from backstop.core.conditions import Problem
 from backstop.core.facts import ObjectRef, RouteFacts, WorkloadFacts
 from backstop.ports import (
+    Clock,
     ForbiddenError,
     InvalidError,
     NotFoundError,
@@ -42,7 +44,9 @@ class Cluster:
     workloads: Workload
     traffic: Traffic
     is_referenced: Callable[[ObjectRef], bool]
+    clock: Clock
     _workloads: dict[ObjectRef, WorkloadFacts | None] = field(default_factory=dict)
+    _changed: dict[ObjectRef, tuple[str, datetime | None]] = field(default_factory=dict)
     _routes: dict[ObjectRef, Mapping[str, Any] | None] = field(default_factory=dict)
     _read_routes: dict[tuple[ObjectRef, frozenset[str]], RouteFacts] = field(default_factory=dict)
 
@@ -54,7 +58,7 @@ class Cluster:
             self._routes[ref] = body
             self._read_routes = {k: v for k, v in self._read_routes.items() if k[0] != ref}
         else:
-            self._workloads[ref] = workload_facts(body) if body is not None else None
+            self._workloads[ref] = self._dated(workload_facts(body)) if body is not None else None
         return True
 
     def learn(self, facts: RouteFacts | WorkloadFacts, services: frozenset[str]) -> None:
@@ -62,7 +66,16 @@ class Cluster:
         if isinstance(facts, RouteFacts):
             self._read_routes[facts.ref, services] = facts
         else:
-            self._workloads[facts.ref] = facts
+            self._workloads[facts.ref] = self._dated(facts)
+
+    def _dated(self, facts: WorkloadFacts) -> WorkloadFacts:
+        """Return ``facts`` with the time at which its template was first seen to be the one it is."""
+        fingerprint, changed = self._changed.get(facts.ref, ("", None))
+        if fingerprint != facts.fingerprint:
+            seen = datetime.fromtimestamp(self.clock.now(), tz=UTC)
+            changed = seen if fingerprint else facts.changed
+            self._changed[facts.ref] = (facts.fingerprint, changed)
+        return replace(facts, changed=changed)
 
     def forget(self) -> None:
         """Drop everything, so that it is read anew."""
@@ -85,7 +98,7 @@ class Cluster:
             return None
         if ref not in self._workloads:
             try:
-                self._workloads[ref] = await self.workloads.read(ref)
+                self._workloads[ref] = self._dated(await self.workloads.read(ref))
             except NotFoundError:
                 self._workloads[ref] = None
             except OutsideError as error:

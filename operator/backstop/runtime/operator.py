@@ -97,7 +97,7 @@ class Operator:
         clock = SystemClock()
         scheduler = Scheduler(clock)
         workloads, traffic = DeploymentWorkload(api), GatewayApiTraffic(api)
-        self.cluster = Cluster(workloads, traffic, self._is_referenced)
+        self.cluster = Cluster(workloads, traffic, self._is_referenced, clock)
         self.watch = Watch(
             records=records, scheduler=scheduler, cluster=self.cluster, clock=clock
         )

@@ -12,7 +12,7 @@ import structlog
 
 from backstop.api.conditions import ConditionType, Reason
 from backstop.api.modelmonitor import Mode, OnDelete
-from backstop.api.status import CircuitPhase, ModelMonitorStatus, StepKind
+from backstop.api.status import CircuitPhase, ModelMonitorStatus, StepKind, Verdict
 from backstop.core import cadence, journal, weights
 from backstop.core.conditions import Problem, metric_problems, summarize
 from backstop.core.decide import decide
@@ -20,7 +20,7 @@ from backstop.core.facts import RouteFacts, WorkloadFacts
 from backstop.core.samples import Reading
 from backstop.core.verdicts import Look, look
 from backstop.core.view import Decision, Step, View
-from backstop.ports import Clock, ConflictError, NotFoundError, OutsideError
+from backstop.ports import Clock, ConflictError, ForbiddenError, NotFoundError, OutsideError
 from backstop.runtime.act import Actor, Learn, Write
 from backstop.runtime.cluster import Cluster, Surroundings
 from backstop.runtime.default_prediction import DefaultPredictions
@@ -29,6 +29,12 @@ from backstop.runtime.publish import Publisher
 from backstop.runtime.record import FINALIZER, Record
 
 _LOG = structlog.get_logger(__name__)
+
+READINGS_EVERY = 1.0
+"""Seconds between writes of a status in which only verdicts changed."""
+
+RESTORE_WITHIN = 60.0
+"""Seconds for which a deleted monitor is kept because its traffic cannot be put back."""
 
 STEPS_PER_PASS = 3
 """A mitigation and the repair that follows it need no look in between."""
@@ -72,21 +78,28 @@ class Reconciler:
             raise Gone from None
 
     async def _pass(self, record: Record, readings: Mapping[str, Reading]) -> float:
-        if record.deleting:
+        if record.deleted_at is not None:
             return await self._let_go(record)
         if record.invalid is not None or record.spec is None:
             return await self._show_invalid(record)
         if record.spec.suspend:
             return await self._show_suspended(record)
-        if _moves_traffic(record) and FINALIZER not in record.finalizers:
-            await self.journal.hold(record)
-        problems = await self.responders.ensure(record)
+        problems = [*await self._hold(record), *await self.responders.ensure(record)]
         around = await self.cluster.around(record)
         await self._finish_planned(record, around)
         seen, decision, around = await self._decide_and_act(record, readings, around)
         problems = [*around.problems, *problems, *metric_problems(seen.verdicts)]
         await self._show(record, decision.status, problems)
         return self._next(record, seen, decision)
+
+    async def _hold(self, record: Record) -> list[Problem]:
+        if not _moves_traffic(record) or FINALIZER in record.finalizers:
+            return []
+        try:
+            await self.journal.hold(record)
+        except ForbiddenError as error:
+            return [Problem(ConditionType.READY, Reason.FORBIDDEN, str(error))]
+        return []
 
     async def _finish_planned(self, record: Record, around: Surroundings) -> None:
         if record.status.action is not None:
@@ -185,9 +198,20 @@ class Reconciler:
             has_route=record.route is not None,
             now=self.clock.now(),
         )
-        if shown != record.written:
+        if self._is_due(record, shown):
             await self.journal.write(record, shown)
+            record.written_at = self.clock.now()
         self.publisher.catch_up(record)
+
+    def _is_due(self, record: Record, shown: ModelMonitorStatus) -> bool:
+        """Return whether ``shown`` is worth a write now: readings alone are written less often."""
+        if shown == record.written:
+            return False
+        readings = {"signals": [], "why": "", "verdict": Verdict.UNKNOWN, "conditions": []}
+        only_readings = shown.model_copy(update=readings) == record.written.model_copy(
+            update=readings
+        )
+        return not only_readings or self.clock.now() >= record.written_at + READINGS_EVERY
 
     async def _show_invalid(self, record: Record) -> float:
         problem = record.invalid
@@ -206,7 +230,14 @@ class Reconciler:
 
     async def _let_go(self, record: Record) -> float:
         if FINALIZER in record.finalizers:
-            note = await self._restore(record)
+            try:
+                note = await self._restore(record)
+            except ConflictError:
+                raise
+            except OutsideError as error:
+                if self.clock.now() < (record.deleted_at or 0.0) + RESTORE_WITHIN:
+                    raise
+                note = f"traffic could not be put back, look after {record.route}: {error}"
             if note:
                 self.publisher.traffic_restored(record, note)
             await self.journal.release(record)
@@ -220,7 +251,7 @@ class Reconciler:
         )
         if services is None or ref is None or record.spec is None or not moved:
             return ""
-        if record.spec.on_delete is OnDelete.LEAVE or record.spec.mode is Mode.OBSERVE:
+        if record.spec.on_delete is OnDelete.LEAVE:
             return ""
         traffic = self.actor.traffic
         try:

@@ -6,6 +6,7 @@ lost. A watch event never replaces a status: what we wrote is newer than what th
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -34,7 +35,7 @@ class Record:
     generation: int
     resource_version: str
     finalizers: tuple[str, ...]
-    deleting: bool
+    deleted_at: float | None
     spec: ModelMonitorSpec | None
     invalid: Problem | None
     status: ModelMonitorStatus
@@ -42,6 +43,7 @@ class Record:
     memory: Memory = field(default_factory=Memory)
     questions: Mapping[SignalKey, tuple[Signal, Questions]] = field(default_factory=dict)
     published: ModelMonitorStatus | None = None
+    written_at: float = 0.0
     failures: int = 0
 
     @property
@@ -62,7 +64,7 @@ class Record:
     @property
     def services(self) -> Services | None:
         """The Services to move traffic between, or ``None`` without a route."""
-        return services(self.name, self.spec) if self.spec else None
+        return services(self.name, self.spec, self.status) if self.spec else None
 
     @property
     def route(self) -> ObjectRef | None:
@@ -152,12 +154,12 @@ class Record:
         ``with_status`` also takes the status: right after a read, not from a watch.
         """
         metadata = body["metadata"]
-        deleting = bool(metadata.get("deletionTimestamp"))
-        changed = metadata["uid"] != self.uid or deleting != self.deleting
+        deleted_at = _deleted_at(metadata)
+        changed = metadata["uid"] != self.uid or deleted_at != self.deleted_at
         if with_status or changed or _newer(metadata["resourceVersion"], self.resource_version):
             self.resource_version = metadata["resourceVersion"]
             self.finalizers = tuple(metadata.get("finalizers", ()))
-        self.deleting = deleting
+        self.deleted_at = deleted_at
         if with_status or metadata["uid"] != self.uid:
             self.status = self.written = parse_status(body)
         if metadata["uid"] != self.uid or metadata["generation"] != self.generation:
@@ -166,6 +168,11 @@ class Record:
             self.questions, self.invalid = _questions(self.spec, self.invalid)
             return True
         return changed
+
+
+def _deleted_at(metadata: Mapping[str, Any]) -> float | None:
+    stamp = metadata.get("deletionTimestamp")
+    return datetime.fromisoformat(stamp).timestamp() if stamp else None
 
 
 def _newer(one: str, other: str) -> bool:
@@ -187,7 +194,7 @@ def record_of(body: Mapping[str, Any]) -> Record:
         generation=metadata["generation"],
         resource_version=metadata["resourceVersion"],
         finalizers=tuple(metadata.get("finalizers", ())),
-        deleting=bool(metadata.get("deletionTimestamp")),
+        deleted_at=_deleted_at(metadata),
         spec=spec,
         invalid=invalid,
         status=status,

@@ -18,6 +18,7 @@ _WITH, _WITHOUT = "#0b6e99", "#d1495b"
 _SERVICE_COLOURS = ("#4c9bc1", "#b79ad6", "#edae49")
 _MARKS = ("detected", "mitigated", "repaired", "resolved")
 _SMOOTH_POINTS = 2
+_BEFORE_SECONDS = 2.0
 _SIZE = (10.0, 5.4)
 _DPI = 130
 
@@ -41,8 +42,8 @@ def draw(pair: Pair, path: Path) -> None:
     _draw_errors(errors, pair)
     _draw_weights(weights, pair.acted)
     _draw_marks(errors, weights, pair.acted)
-    begin = min(at for at, _ in pair.acted.weights)
-    errors.set_xlim(begin, pair.acted.lasted)
+    onset = _onset(pair.acted)
+    errors.set_xlim(-onset - _BEFORE_SECONDS, pair.acted.lasted - onset)
     errors.set_title(_headline(pair), loc="left", fontsize=13, color=_INK, pad=34, weight="bold")
     figure.savefig(path, bbox_inches="tight", pad_inches=0.2)
 
@@ -62,20 +63,23 @@ def _draw_errors(axes: Axes, pair: Pair) -> None:
     ):
         if result is None or not result.error_ratio:
             continue
-        times, ratios = zip(*result.error_ratio, strict=True)
+        onset = _onset(result)
+        times = [at - onset for at, _ in result.error_ratio]
+        ratios = [ratio for _, ratio in result.error_ratio]
         highest = max(highest, *ratios)
         axes.plot(times, ratios, color=colour, linewidth=2, label=name, solid_joinstyle="round")
         axes.fill_between(times, ratios, color=colour, alpha=0.12, linewidth=0)
     axes.set_ylim(0, min(1.02, highest * 1.15))
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     axes.set_ylabel("requests failing", color=_MUTED)
-    axes.legend(loc="upper left", frameon=False, labelcolor=_INK)
+    axes.legend(loc="upper left", framealpha=1, edgecolor="white", labelcolor=_INK)
     axes.tick_params(labelbottom=False)
     _plain(axes)
 
 
 def _draw_weights(axes: Axes, result: Result) -> None:
-    times = [at for at, _ in result.weights] + [result.lasted]
+    onset = _onset(result)
+    times = [at - onset for at, _ in result.weights] + [result.lasted - onset]
     shares = [_shares(weights) for _, weights in result.weights]
     names = list(shares[0])
     rows = [[*(share[name] for share in shares), shares[-1][name]] for name in names]
@@ -83,7 +87,7 @@ def _draw_weights(axes: Axes, result: Result) -> None:
     axes.set_ylim(0, 1)
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     axes.set_ylabel("traffic", color=_MUTED)
-    axes.set_xlabel("seconds after the fault was injected", color=_MUTED)
+    axes.set_xlabel("seconds after the first request failed", color=_MUTED)
     axes.legend(
         loc="upper center", bbox_to_anchor=(0.5, -0.3), ncols=3, frameon=False, labelcolor=_INK
     )
@@ -92,10 +96,11 @@ def _draw_weights(axes: Axes, result: Result) -> None:
 
 def _draw_marks(errors: Axes, weights: Axes, result: Result) -> None:
     """Mark the moments; labels that would touch go to the row above."""
-    moments = {"injected": 0.0} | {
-        name: at for name in _MARKS if (at := getattr(result.moments, name)) is not None
+    onset = _onset(result)
+    moments = {"injected": -onset} | {
+        name: at - onset for name in _MARKS if (at := getattr(result.moments, name)) is not None
     }
-    span = result.lasted + 3
+    span = result.lasted + _BEFORE_SECONDS
     taken = [-span, -span]
     for name, at in sorted(moments.items(), key=lambda item: item[1]):
         for axes in (errors, weights):
@@ -103,7 +108,7 @@ def _draw_marks(errors: Axes, weights: Axes, result: Result) -> None:
         row = 0 if at - taken[0] > span * 0.1 else 1
         taken[row] = at
         errors.annotate(
-            f"{name} {at:.1f} s" if at else name,
+            name if name == "injected" else f"{name} {at:.1f} s",
             xy=(at, 1),
             xycoords=("data", "axes fraction"),
             xytext=(0, 4 + 13 * row),
@@ -112,6 +117,11 @@ def _draw_marks(errors: Axes, weights: Axes, result: Result) -> None:
             color=_INK,
             ha="left",
         )
+
+
+def _onset(result: Result) -> float:
+    """Return the time of the first failure after the injection; without one, 0."""
+    return result.moments.began or 0.0
 
 
 def _shares(weights: dict[str, int]) -> dict[str, float]:

@@ -111,6 +111,12 @@ async def apply(objects: list[dict[str, Any]]) -> None:
     await command("kubectl", "-n", NAMESPACE, "apply", *flags, given=json.dumps(items))
 
 
+async def wait_available() -> None:
+    """Wait until all Deployments of the demo are available."""
+    flags = ("--for=condition=Available", f"--timeout={_KUBECTL_SECONDS:.0f}s")
+    await command("kubectl", "-n", NAMESPACE, "wait", "deployment", "--all", *flags)
+
+
 async def use_context(context: str, directory: Path) -> None:
     """Make one context the only one, for this process and all that it starts."""
     flags = ("config", "view", "--minify", "--flatten", f"--context={context}")

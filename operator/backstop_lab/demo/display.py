@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -39,7 +39,7 @@ class Moment:
 class Display(Protocol):
     """Shows the demo while it runs. Used as a context manager."""
 
-    def __enter__(self) -> Display: ...
+    def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...
 
@@ -66,7 +66,7 @@ class PlainDisplay:
         self._begin = begin
         self._shown = begin
 
-    def __enter__(self) -> Display:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -104,7 +104,7 @@ class LiveDisplay:
         self._moment: Moment | None = None
         self._live = Live(console=console, refresh_per_second=4, get_renderable=self._render)
 
-    def __enter__(self) -> Display:
+    def __enter__(self) -> Self:
         self._live.__enter__()
         return self
 

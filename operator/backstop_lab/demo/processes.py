@@ -24,7 +24,7 @@ class Child:
         self._log = log
 
     def require_alive(self) -> None:
-        """Raises DemoError with the end of the log if the process has ended."""
+        """Raise DemoError with the end of the log if the process has ended."""
         code = self._process.returncode
         if code is not None:
             lines = self._log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]

@@ -21,6 +21,11 @@ HEADINGS = (
     "failed without",
 )
 _NOTHING = "-"
+_INTRODUCTION = (
+    "100 requests/s through the gateway. Times count from the first request that failed; "
+    "*without* is the same sequence of faults with `mode: Observe`, each for as long as it lasted "
+    "with Backstop, and repaired by hand then."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +69,7 @@ def markdown(played: Sequence[Result], pictures: Mapping[str, str]) -> str:
     """Return the report. `pictures` holds the file name of the chart of each scenario."""
     parts = [
         "# What Backstop did in the demo",
-        "100 requests/s through the gateway. Times count from the first request that failed; "
-        "*without* is the same sequence of faults with `mode: Observe`, each for as long as it "
-        "lasted with Backstop, and repaired by hand then.",
+        _INTRODUCTION,
         _markdown_table(played),
     ]
     for pair in pairs(played):

@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -23,7 +24,6 @@ from backstop_lab.demo.records import RecordReader
 from backstop_lab.demo.scenarios import ALL
 from backstop_lab.demo.stage import Stage
 
-_DEPLOYMENTS = ("feature-store", "ranker", "ranker-candidate", "ranker-simple")
 _RATE = "100"
 _INTERRUPTED = 130
 
@@ -31,6 +31,7 @@ _INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo. Returns 0 if each scenario ended well, 1 if not, and 130 after Ctrl-C."""
     options = _parser().parse_args(arguments)
+    options.out.mkdir(parents=True, exist_ok=True)
     try:
         return asyncio.run(_interruptible(options))
     except (DemoError, OutsideError) as error:
@@ -79,7 +80,6 @@ async def _interruptible(options: argparse.Namespace) -> int:
 async def _run(options: argparse.Namespace) -> int:
     places = environment.read(os.environ)
     out: Path = options.out
-    out.mkdir(parents=True, exist_ok=True)
     if options.context:
         await cluster.use_context(options.context, out)
     console = Console()
@@ -116,10 +116,7 @@ async def _stage(
         await _install(image)
         operator = await stack.enter_async_context(_operator(places, out))
         stack.push_async_callback(_clean_up)
-        for name in _DEPLOYMENTS:
-            await cluster.command(
-                "kubectl", "-n", NAMESPACE, "rollout", "status", f"deployment/{name}"
-            )
+        await cluster.wait_available()
         records = out / "requests.csv"
         records.unlink(missing_ok=True)
         load = await stack.enter_async_context(_load(places, records, out))
@@ -128,13 +125,24 @@ async def _stage(
 
 
 async def _install(image: str) -> None:
+    objects = manifests.load(image)
+    monitors = [item for item in objects if item["kind"] == "ModelMonitor"]
+    workloads = [one for one in objects if one not in monitors]
+    await asyncio.gather(_install_definitions(), _install_workloads(workloads))
+    await cluster.apply(monitors)
+
+
+async def _install_definitions() -> None:
     definitions = await cluster.command(sys.executable, "-m", "backstop", "crds")
     await cluster.command("kubectl", "apply", "--server-side", "-f", "-", given=definitions)
     crds = ("crd/modelmonitors.backstop.dev", "crd/incidents.backstop.dev")
     await cluster.command("kubectl", "wait", "--for=condition=Established", *crds)
+
+
+async def _install_workloads(objects: list[dict[str, Any]]) -> None:
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
     await cluster.apply([namespace])
-    await cluster.apply(manifests.load(image))
+    await cluster.apply(objects)
 
 
 @asynccontextmanager

@@ -24,6 +24,7 @@ _READY_SECONDS = 90.0
 _USERS_SEE_SECONDS = 2.0
 _SUFFERING = 0.02
 _ANSWERS_ARRIVE_SECONDS = 0.5
+_CALM_SECONDS = 2.0
 
 
 class Stage:
@@ -73,16 +74,18 @@ class Stage:
         return self._conclude(scenario, mode, story)
 
     async def _watch(self, scenario: Scenario, story: Story, lasting: float | None) -> None:
+        well_since: float | None = None
         while True:
             story.since.append(await self._look())
             elapsed = story.now.at - story.injected
             await scenario.during(self._cluster, elapsed)
-            checks = scenario.checks(story)
-            if lasting is not None:
-                over = elapsed >= lasting
+            if lasting is None:
+                checks = scenario.checks(story)
+                well_since = None if unmet(checks) else well_since or elapsed
+                calm = well_since is not None and elapsed - well_since >= _CALM_SECONDS
+                over = calm or elapsed >= scenario.deadline or any(one.broken for one in checks)
             else:
-                broken = any(check.broken for check in checks)
-                over = broken or not unmet(checks) or elapsed >= scenario.deadline
+                over = elapsed >= lasting
             if over:
                 return
             await asyncio.sleep(_LOOK_EVERY_SECONDS)
@@ -112,7 +115,7 @@ class Stage:
         deadline = time.monotonic() + _READY_SECONDS
         while True:
             now = await self._look()
-            why = not_ready(now) if mode is Mode.ACT else _not_quiet(now, self._suffering)
+            why = not_ready(now) if mode is Mode.ACT else _not_quiet(now, suffering=self._suffering)
             if not why:
                 return now
             if time.monotonic() > deadline:
@@ -137,7 +140,7 @@ class Stage:
         return now
 
 
-def _not_quiet(now: Snapshot, suffering: bool) -> str:
+def _not_quiet(now: Snapshot, *, suffering: bool) -> str:
     """Observe needs less: the verdict may still look back on the last fault."""
     if not now.rolled_out:
         return "waiting for the rollout"

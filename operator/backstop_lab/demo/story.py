@@ -54,7 +54,7 @@ class Story:
         return self.now.at - self.injected >= seconds
 
 
-def invariant(says: str, holds: bool) -> Check:
+def invariant(says: str, *, holds: bool) -> Check:
     """Return a check that must hold at all times."""
     return Check(says, met=holds, broken=not holds)
 

@@ -59,7 +59,7 @@ class ActiveFault:
 
     def strikes(self) -> bool:
         """Return whether this answer is to be an error."""
-        return self._shows() and random.random() < self.fault.error_rate
+        return self._shows() and random.random() < self.fault.error_rate  # noqa: S311
 
     def _shows(self) -> bool:
         return time.monotonic() >= self._shows_at

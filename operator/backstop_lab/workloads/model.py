@@ -2,8 +2,8 @@
 
 Run as `python3 -m backstop_lab.workloads.model`. Environment: VERSION names the release; FEATURES
 names the Service of the feature store, and without it the model is a simple one that needs no
-features; the faults are in `fault.py`. Each prediction needs its features within 300 ms; without them the answer
-is 503 and the values count as missing.
+features; the faults are in `fault.py`. Each prediction needs its features within 300 ms; without
+them the answer is 503 and the values count as missing.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Model:
     """One replica: predictions, metrics and the fault under which it works."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        """Raises pydantic's ValidationError for a fault that makes no sense."""
+        """Read the environment. Raises ValidationError for a fault that makes no sense."""
         self._version = environment.get("VERSION", "v1")
         self._headers = {
             "x-model-version": self._version,
@@ -98,7 +98,8 @@ class Model:
         return web.json_response(fault.model_dump(by_alias=True))
 
     async def _predict(self, identifier: str) -> tuple[int, dict[str, object]]:
-        await asyncio.sleep(random.uniform(*_WORK_SECONDS) + self._fault.latency())
+        work = random.uniform(*_WORK_SECONDS)  # noqa: S311
+        await asyncio.sleep(work + self._fault.latency())
         features = await self._features(identifier)
         if features is None:
             self._metrics.read(_ALL_MISSING)

@@ -22,6 +22,13 @@ from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 _CHUNK: Final = 65_536
 _REDIRECTS: Final = range(300, 400)
+_BROKEN: Final = (
+    (requests.exceptions.ContentDecodingError, "the source's compressed answer is damaged"),
+    (
+        requests.exceptions.ChunkedEncodingError,
+        "the connection to the source broke during the answer",
+    ),
+)
 
 
 class SourceError(Exception):
@@ -191,16 +198,11 @@ class BoundedSession(requests.Session):
             return self._timed_out()
         if isinstance(error, SourceError):
             return error
-        if isinstance(error, requests.exceptions.SSLError):
-            return ConnectError("the TLS connection failed: check the source's CA certificate")
         if isinstance(error, requests.ConnectionError):
             return _connection_failure(error)
-        if isinstance(error, requests.exceptions.ContentDecodingError):
-            return SourceError("the source's compressed answer is damaged")
-        if isinstance(error, requests.exceptions.ChunkedEncodingError):
-            return SourceError("the connection to the source broke during the answer")
+        known = (words for kind, words in _BROKEN if isinstance(error, kind))
         return SourceError(
-            "the request cannot be sent: check the source's URL, headers and CA file"
+            next(known, "the request cannot be sent: check the source's URL, headers and CA file")
         )
 
     def _timed_out(self) -> SourceError:
@@ -208,6 +210,8 @@ class BoundedSession(requests.Session):
 
 
 def _connection_failure(error: requests.ConnectionError) -> SourceError:
+    if isinstance(error, requests.exceptions.SSLError):
+        return ConnectError("the TLS connection failed: check the source's CA certificate")
     reason = getattr(error.args[0] if error.args else None, "reason", None)
     if isinstance(reason, NameResolutionError):
         return ConnectError("the source's host name does not resolve")

@@ -16,7 +16,7 @@ from backstop_lab.demo.scenarios.scenario import (
 from backstop_lab.demo.snapshot import Snapshot
 from backstop_lab.demo.story import Check, Story, invariant
 
-_STAYS_SECONDS = 4.0
+_STAYS_SECONDS = 3.0
 
 
 class BadCanary(Scenario):
@@ -46,7 +46,7 @@ class BadCanary(Scenario):
         )
 
     def checks(self, story: Story) -> list[Check]:
-        """The candidate loses its traffic for good, and production is left alone."""
+        """Ask that the candidate loses its traffic for good, and production is left alone."""
         incident, now = story.incident, story.now
         trial = now.monitor.candidate
         return [
@@ -61,8 +61,8 @@ class BadCanary(Scenario):
             Check(
                 "the incident is resolved", incident is not None and incident.resolved is not None
             ),
-            invariant("the target is left alone", now.template == story.before.template),
-            invariant("the fallback gets no traffic", now.weights[FALLBACK] == 0),
+            invariant("the target is left alone", holds=now.template == story.before.template),
+            invariant("the fallback gets no traffic", holds=now.weights[FALLBACK] == 0),
         ]
 
 

@@ -34,7 +34,7 @@ class BadRelease(Scenario):
             )
 
     def checks(self, story: Story) -> list[Check]:
-        """The circuit opens, the release is rolled back, the traffic returns."""
+        """Ask that the circuit opens, the release is rolled back and the traffic returns."""
         incident, now = story.incident, story.now
         return [
             Check("the fault began after the rollout had finished", _after_rollout(story)),
@@ -56,7 +56,7 @@ class BadRelease(Scenario):
             Check(
                 "the incident is resolved", incident is not None and incident.resolved is not None
             ),
-            invariant("the fallback stays in the route", FALLBACK in now.weights),
+            invariant("the fallback stays in the route", holds=FALLBACK in now.weights),
         ]
 
 

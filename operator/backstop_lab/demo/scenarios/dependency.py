@@ -45,14 +45,14 @@ class Dependency(Scenario):
             self._store_is_back = True
             await cluster.scale(_STORE, 1)
 
-    async def repair(self, cluster: Cluster, now: Snapshot) -> None:
+    async def repair(self, cluster: Cluster, now: Snapshot) -> None:  # noqa: ARG002
         """Start the store, and end the trial."""
         if not self._store_is_back:
             await cluster.scale(_STORE, 1)
         await cluster.set_weights(ALL_TO_TARGET)
 
     def checks(self, story: Story) -> list[Check]:
-        """The circuit opens and closes again, and nothing is rolled back."""
+        """Ask that the circuit opens and closes again, and nothing is rolled back."""
         incident, now = story.incident, story.now
         shared = (Cause.DATA, Cause.INFRASTRUCTURE)
         return [
@@ -70,5 +70,5 @@ class Dependency(Scenario):
             Check(
                 "the incident is resolved", incident is not None and incident.resolved is not None
             ),
-            invariant("nothing is rolled back", now.template == story.before.template),
+            invariant("nothing is rolled back", holds=now.template == story.before.template),
         ]

@@ -34,7 +34,7 @@ class PrometheusOutage(Scenario):
             self._is_back = True
             await cluster.scale(_PROMETHEUS, 1, namespace=_MONITORING)
 
-    async def repair(self, cluster: Cluster, now: Snapshot) -> None:
+    async def repair(self, cluster: Cluster, now: Snapshot) -> None:  # noqa: ARG002
         """Start Prometheus."""
         if not self._is_back:
             await cluster.scale(_PROMETHEUS, 1, namespace=_MONITORING)
@@ -45,7 +45,7 @@ class PrometheusOutage(Scenario):
         return next(unknown, None)
 
     def checks(self, story: Story) -> list[Check]:
-        """The status says Unknown and why, nothing moves, and afterwards all is as before."""
+        """Ask that the status says Unknown and why, and that nothing moves."""
         now = story.now
         said = [s.monitor.why for s in story.since if s.monitor.verdict is Verdict.UNKNOWN]
         return [
@@ -55,7 +55,7 @@ class PrometheusOutage(Scenario):
                 "the verdict is Healthy again",
                 self._is_back and now.monitor.verdict is Verdict.HEALTHY,
             ),
-            invariant("no weight moves", now.weights == story.before.weights),
-            invariant("no workload changes", now.template == story.before.template),
-            invariant("no incident is opened", story.incident is None),
+            invariant("no weight moves", holds=now.weights == story.before.weights),
+            invariant("no workload changes", holds=now.template == story.before.template),
+            invariant("no incident is opened", holds=story.incident is None),
         ]

@@ -1,0 +1,138 @@
+"""The reference pages are up to date, and every example on them can be applied."""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+from tests.api.specs import signal_monitor
+from tests.lab.cluster import kubectl
+
+from backstop.api.conditions import ConditionType, Reason
+from backstop.api.crd import INCIDENT, KINDS, MODEL_MONITOR, Kind
+from backstop.api.incident import IncidentSpec, IncidentStatus
+from backstop.api.problems import find_problems
+from backstop.api.reference import field_table, page_name, with_tables
+from backstop.cli.main import main
+from backstop.core.signals.registry import kinds
+
+ROOT = Path(__file__).parents[2]
+SPEC = ROOT / "docs" / "spec"
+EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
+
+
+def text_of(kind: Kind) -> str:
+    return (SPEC / page_name(kind)).read_text(encoding="utf-8")
+
+
+def yaml_blocks(kind: Kind) -> list[Any]:
+    blocks = re.findall(r"^```yaml\n(.*?)^```", text_of(kind), re.DOTALL | re.MULTILINE)
+    return [yaml.safe_load(block) for block in blocks]
+
+
+def monitors() -> list[dict[str, Any]]:
+    """Return the monitors on the page; signals shown alone get a monitor around them."""
+    blocks = yaml_blocks(MODEL_MONITOR)
+    return [signal_monitor(block) if isinstance(block, list) else block for block in blocks]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_field_tables_are_up_to_date(kind):
+    """The tables say what the models say; `backstop crds --docs docs/spec` renews them."""
+    page = text_of(kind)
+    assert page == with_tables(page, kind)
+    for part in ("spec", "status"):
+        assert field_table(kind, part) in page
+
+
+def test_tables_are_renewed_in_place(tmp_path):
+    """Only what stands between the markers changes."""
+    for kind in KINDS:
+        stale = text_of(kind).replace(field_table(kind, "spec"), "stale\n")
+        (tmp_path / page_name(kind)).write_text(stale, encoding="utf-8")
+    assert CliRunner().invoke(main, ["crds", "--docs", str(tmp_path)]).exit_code == 0
+    for kind in KINDS:
+        assert (tmp_path / page_name(kind)).read_text(encoding="utf-8") == text_of(kind)
+
+
+def test_each_signal_kind_is_explained_with_an_example():
+    """The page has a section and an example for each kind in the registry."""
+    page = text_of(MODEL_MONITOR)
+    signals = [signal for monitor in monitors() for signal in monitor["spec"]["signals"]]
+    shown = {key for signal in signals for key in signal}
+    for name in kinds():
+        assert f"### {name}\n" in page
+        assert name in shown
+
+
+def test_each_condition_and_reason_is_explained():
+    """Whatever a monitor can show, the page names."""
+    page = text_of(MODEL_MONITOR)
+    assert [word for word in (*ConditionType, *Reason) if f"`{word}`" not in page] == []
+
+
+@pytest.mark.parametrize("monitor", monitors(), ids=lambda m: m["spec"]["signals"][0]["name"])
+def test_shown_monitor_has_no_problem(monitor):
+    """What a reader copies from the page passes `backstop check`."""
+    assert find_problems(monitor) == ()
+
+
+def test_shown_incident_is_one():
+    """The Incident on the page is what the models read."""
+    (shown,) = yaml_blocks(INCIDENT)
+    IncidentSpec.model_validate(shown["spec"])
+    assert IncidentStatus.model_validate(shown["status"]).phase == "Resolved"
+
+
+def test_examples_pass_the_check():
+    """Each file in examples/ holds a monitor without a problem."""
+    result = CliRunner().invoke(main, ["check", *map(str, EXAMPLES)])
+    assert result.exit_code == 0, result.output
+    assert result.output.count(": ok\n") == len(EXAMPLES) > 0
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.name)
+def test_route_of_an_example_lists_every_service(file):
+    """The HTTPRoute beside a monitor has the rule that Backstop looks for."""
+    objects = {one["kind"]: one for one in yaml.safe_load_all(file.read_text(encoding="utf-8"))}
+    monitor = objects["ModelMonitor"]
+    spec = monitor["spec"]
+    if "traffic" not in spec:
+        return
+    fallback = spec["fallback"].get("service", f"{monitor['metadata']['name']}-default-prediction")
+    wanted = {spec["target"]["service"], fallback}
+    wanted |= {spec["candidate"]["service"]} if "candidate" in spec else set()
+    route = objects["HTTPRoute"]
+    assert route["metadata"]["name"] == spec["traffic"]["httpRoute"]
+    (rule,) = route["spec"]["rules"]
+    assert {backend["name"] for backend in rule["backendRefs"]} == wanted
+
+
+@pytest.mark.cluster
+@pytest.mark.skipif("KUBECONFIG" not in os.environ, reason="needs an API server: KUBECONFIG")
+class TestOnCluster:
+    """The same, as the API server sees it."""
+
+    @pytest.mark.parametrize("monitor", monitors(), ids=lambda m: m["spec"]["signals"][0]["name"])
+    def test_shown_monitor_is_accepted(self, monitor, namespace):
+        """What a reader copies from the page can be applied."""
+        create_dry(namespace, json.dumps(monitor))
+
+    def test_shown_incident_is_accepted(self, namespace):
+        """The Incident on the page is a valid object."""
+        (shown,) = yaml_blocks(INCIDENT)
+        create_dry(namespace, json.dumps(shown))
+
+    @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.name)
+    def test_example_is_accepted(self, file, namespace):
+        """Each example can be applied as it stands, the HTTPRoute beside the monitor included."""
+        create_dry(namespace, file.read_text(encoding="utf-8"))
+
+
+def create_dry(namespace: str, manifest: str) -> None:
+    arguments = ["-n", namespace, "--dry-run=server", "--validate=strict", "-f", "-"]
+    kubectl("create", *arguments, stdin=manifest)

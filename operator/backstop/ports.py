@@ -59,7 +59,9 @@ class Traffic(Protocol):
         """
         ...
 
-    async def write(self, facts: RouteFacts, weights: Mapping[int, Mapping[str, int]]) -> RouteFacts:
+    async def write(
+        self, facts: RouteFacts, weights: Mapping[int, Mapping[str, int]]
+    ) -> RouteFacts:
         """Set the weights by rule index and Service name, and touch nothing else.
 
         The write carries ``facts.resource_version`` as a precondition.

@@ -140,5 +140,5 @@ def _admin_socket(directory: Path) -> Path:
 
 
 def _has_condition(item: Object, kind: str) -> bool:
-    conditions = item.get("status", {}).get("conditions", ())
+    conditions = (item.get("status") or {}).get("conditions") or ()
     return any(c["type"] == kind and c["status"] == "True" for c in conditions)

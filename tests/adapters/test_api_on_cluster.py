@@ -4,8 +4,7 @@ import asyncio
 import os
 
 import pytest
-from tests.adapters.reading import ask
-from tests.adapters.real import eventually, route, without_bookkeeping
+from tests.adapters.real import route, without_bookkeeping
 
 from backstop.adapters.kube import KubernetesApi
 from backstop.adapters.metrics.prometheus import PrometheusSource
@@ -110,16 +109,14 @@ async def test_real_events(api, namespace):
 
 
 async def test_a_real_prometheus():
-    """Raw samples, vectors, scalars and a rejected query come back as what they are."""
+    """Matrices, vectors, scalars and a rejected query come back as what they are."""
     source = PrometheusSource(os.environ["LAB_PROMETHEUS_URL"])
-
-    async def scraped_twice() -> bool:
-        reading = await ask(source, "up[1m]")
-        return any(one.times.size > 1 for one in reading.series)
-
-    await eventually(scraped_twice)
-    readings = await source.read(["up[1m]", "vector(1) / 0", "scalar(vector(2))", "up{"])
-    assert all(set(one.values.tolist()) <= {0.0, 1.0} for one in readings["up[1m]"].series)
+    readings = await source.read(
+        ["vector(1)[30s:10s]", "vector(1) / 0", "scalar(vector(2))", "up{"]
+    )
+    (matrix,) = readings["vector(1)[30s:10s]"].series
+    assert matrix.values.tolist() == [1.0, 1.0, 1.0]
+    assert (matrix.times[1:] - matrix.times[:-1]).tolist() == [10.0, 10.0]
     assert [one.values.tolist() for one in readings["vector(1) / 0"].series] == [[float("inf")]]
     assert [one.values.tolist() for one in readings["scalar(vector(2))"].series] == [[2.0]]
     assert readings["up{"].bad_query

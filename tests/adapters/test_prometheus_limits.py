@@ -19,7 +19,7 @@ from tests.adapters.rude_server import (
     result,
 )
 
-from backstop.adapters.metrics.bounded_http import Access
+from backstop.adapters.metrics.bounded_http import Access, BoundedSession, TimedOutError
 from backstop.adapters.metrics.prometheus import PrometheusSource
 
 MAX_BODY = 200_000
@@ -86,6 +86,16 @@ async def test_a_server_that_dribbles_is_hung_up_on(server, source, start):
     assert (await ask(source, "fast")).failure == ""
     busy = [one for one in threading.enumerate() if one.name.startswith("prometheus")]
     assert source._idle.qsize() == 4, f"threads still busy: {busy}"
+
+
+def test_a_request_aborted_before_it_connects(server):
+    """A deadline that passes while a name resolves still ends the request: nothing is sent."""
+    session = BoundedSession(Access())
+    session.abort()
+    with pytest.raises(TimedOutError):
+        session.request("POST", server.url, params={"query": "up"})
+    session.close()
+    assert server.asked == []
 
 
 async def test_a_silent_server_times_out(server, source):

@@ -7,6 +7,11 @@ model's health is ``status.verdict`` and the condition ``Healthy``.
 """
 
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from backstop.api.base import ApiModel, Time
 
 
 class ConditionType(StrEnum):
@@ -55,3 +60,30 @@ class Reason(StrEnum):
     ROLLED_BACK = "RolledBack"
     WOULD_ACT = "WouldAct"
     TRAFFIC_RESTORED = "TrafficRestored"
+
+
+class Condition(ApiModel):
+    """metav1.Condition."""
+
+    type: Annotated[str, StringConstraints(max_length=316)]
+    """Which condition this is."""
+
+    status: Annotated[str, StringConstraints(pattern=r"^(True|False|Unknown)$", max_length=7)]
+    """`True`, `False` or `Unknown`."""
+
+    reason: Annotated[
+        str,
+        StringConstraints(
+            pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$", min_length=1, max_length=1024
+        ),
+    ]
+    """Why, in one word."""
+
+    message: Annotated[str, StringConstraints(max_length=2048)] = ""
+    """Why, in a sentence."""
+
+    observed_generation: Annotated[int, Field(ge=0)] = 0
+    """The generation of the spec that the condition is about."""
+
+    last_transition_time: Time
+    """When `status` last changed."""

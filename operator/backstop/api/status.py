@@ -10,7 +10,8 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from backstop.api.base import ApiModel, KeyedBy, MicroTime, Time
+from backstop.api.base import ApiModel, KeyedBy, MicroTime
+from backstop.api.conditions import Condition
 from backstop.core.signals.rule import Pillar
 
 Sentence = Annotated[str, StringConstraints(max_length=1024)]
@@ -243,33 +244,6 @@ class Episode(ApiModel):
     """What was done, oldest first."""
 
 
-class Condition(ApiModel):
-    """metav1.Condition."""
-
-    type: Annotated[str, StringConstraints(max_length=316)]
-    """Which condition this is."""
-
-    status: Annotated[str, StringConstraints(pattern=r"^(True|False|Unknown)$", max_length=7)]
-    """`True`, `False` or `Unknown`."""
-
-    reason: Annotated[
-        str,
-        StringConstraints(
-            pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$", min_length=1, max_length=1024
-        ),
-    ]
-    """Why, in one word."""
-
-    message: Annotated[str, StringConstraints(max_length=2048)] = ""
-    """Why, in a sentence."""
-
-    observed_generation: Annotated[int, Field(ge=0)] = 0
-    """The generation of the spec that the condition is about."""
-
-    last_transition_time: Time
-    """When `status` last changed."""
-
-
 class ModelMonitorStatus(ApiModel):
     """What Backstop knows and has done."""
 
@@ -287,9 +261,9 @@ class ModelMonitorStatus(ApiModel):
     )
     """Ready, Healthy and the rest; each type is listed in the documentation of this kind."""
 
-    signals: Annotated[
-        list[SignalStatus], Field(max_length=64), KeyedBy(("name", "arm"))
-    ] = Field(default_factory=list)
+    signals: Annotated[list[SignalStatus], Field(max_length=64), KeyedBy(("name", "arm"))] = Field(
+        default_factory=list
+    )
     """The verdict on each signal of each arm."""
 
     circuit: CircuitStatus = CircuitStatus()

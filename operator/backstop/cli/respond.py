@@ -14,10 +14,10 @@ import click
 @click.option("--answer", envvar="BACKSTOP_ANSWER", required=True, help="JSON of the answer.")
 def respond(*, host: str, port: int, answer: str) -> None:
     """Give the default prediction ANSWER to every request."""
-    from aiohttp import web  # noqa: PLC0415
-    from pydantic import ValidationError  # noqa: PLC0415
+    from aiohttp import web
+    from pydantic import ValidationError
 
-    from backstop.api.modelmonitor import DefaultPrediction  # noqa: PLC0415
+    from backstop.api.modelmonitor import DefaultPrediction
 
     try:
         fixed = DefaultPrediction.model_validate_json(answer)

@@ -27,7 +27,7 @@ import click
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info"
 )
-def run(  # noqa: PLR0913, D103 - one parameter per option, and the help text is below
+def run(
     *,
     prometheus: str | None,
     config: Path | None,
@@ -45,9 +45,9 @@ def run(  # noqa: PLR0913, D103 - one parameter per option, and the help text is
 
     Needs a metrics source: --prometheus URL, or --config FILE with `sources`.
     """
-    from backstop.ports import OutsideError  # noqa: PLC0415
-    from backstop.runtime import logs, operator  # noqa: PLC0415
-    from backstop.runtime.config import ConfigError, load  # noqa: PLC0415
+    from backstop.ports import OutsideError
+    from backstop.runtime import logs, operator
+    from backstop.runtime.config import ConfigError, load
 
     logs.configure("json" if log_format == "json" else "console", log_level)
     try:

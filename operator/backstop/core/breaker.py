@@ -20,19 +20,19 @@ from backstop.core.view import Step, View
 
 
 def next_step(view: View, episode: Episode, diagnosis: Diagnosis | None) -> Step | None:
-    """Return the next step of ``episode`` on the target, or ``None`` where nothing is to be done."""
+    """Return the next step of ``episode`` on the target, ``None`` where there is nothing to do."""
     phase = view.status.circuit.phase
     if phase is CircuitPhase.HALF_OPEN:
         return _half_open(view, episode, diagnosis)
     if phase is CircuitPhase.OPEN:
         return _rollback(view, episode) or _probe(view, episode)
-    if diagnosis is None:
+    if diagnosis is None or diagnosis.arm is not Arm.TARGET:
         return None
     return _open(view, episode, episode.why) or _rollback(view, episode)
 
 
 def _step(view: View, episode: Episode, kind: StepKind, why: str) -> Step | None:
-    if not episodes.may_try(episode, kind, view.now):
+    if not episodes.may_try(episode, kind, view.now, mode=view.spec.mode):
         return None
     ordinal = view.status.circuit.openings if kind in _REPEATED else 0
     failed = sum(a.state is ActionState.FAILED for a in episodes.actions(episode, kind))
@@ -45,13 +45,9 @@ _REPEATED = frozenset({StepKind.OPEN_CIRCUIT, StepKind.PROBE_CIRCUIT, StepKind.C
 
 def _open(view: View, episode: Episode, why: str) -> Step | None:
     services = view.services
-    if services is None or services.fallback is None or _observed(episode, StepKind.OPEN_CIRCUIT):
+    if services is None or services.fallback is None:
         return None
     return _step(view, episode, StepKind.OPEN_CIRCUIT, why)
-
-
-def _observed(episode: Episode, kind: StepKind) -> bool:
-    return any(a.state is ActionState.OBSERVED for a in episodes.actions(episode, kind))
 
 
 def _rollback(view: View, episode: Episode) -> Step | None:
@@ -59,7 +55,7 @@ def _rollback(view: View, episode: Episode) -> Step | None:
     if not blamed or not view.spec.rollback.enabled or view.target is None:
         return None
     done = episodes.actions(episode, StepKind.ROLLBACK)
-    if any(a.state is not ActionState.FAILED or a.applied_at is not None for a in done):
+    if any(a.applied_at is not None for a in done):
         return None
     current = view.status.revisions.current
     if current is None or current.since > episode.detected:
@@ -102,7 +98,12 @@ def _half_open(view: View, episode: Episode, diagnosis: Diagnosis | None) -> Ste
 
 
 def due(view: View) -> float | None:
-    """Return the Unix time at which a timer of the circuit ends, ``None`` without one."""
+    """Return the Unix time at which a timer of the circuit will end, ``None`` without one."""
+    ends = _timer(view)
+    return ends if ends is not None and ends > view.now else None
+
+
+def _timer(view: View) -> float | None:
     circuit = view.status.circuit
     if circuit.phase is CircuitPhase.OPEN and circuit.next_probe is not None:
         return circuit.next_probe.timestamp()

@@ -7,8 +7,8 @@ conditions are present only while they are true. A transition time changes only 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from backstop.api.conditions import ConditionType, Reason
-from backstop.api.status import Condition, ModelMonitorStatus, Verdict
+from backstop.api.conditions import Condition, ConditionType, Reason
+from backstop.api.status import ModelMonitorStatus, Verdict
 from backstop.core.signals.rule import UnknownReason
 from backstop.core.verdicts import SignalVerdict
 
@@ -57,7 +57,7 @@ def summarize(
 ) -> ModelMonitorStatus:
     """Return ``status`` with its conditions; those not listed among ``problems`` are good."""
     by_type: dict[ConditionType, Problem] = {}
-    for problem in problems:
+    for problem in sorted(problems, key=lambda one: not one.stalled):
         by_type.setdefault(problem.condition, problem)
     wanted = _wanted(status, by_type, has_route=has_route)
     known = {condition.type: condition for condition in status.conditions}

@@ -7,7 +7,6 @@ intent was written to the status, and what became of it comes back in the next v
 from dataclasses import replace
 from types import MappingProxyType
 
-from backstop.api.modelmonitor import Mode
 from backstop.api.status import (
     ActionState,
     Arm,
@@ -33,6 +32,8 @@ def decide(view: View) -> Decision:
     diagnosis = diagnose(view.look.verdicts, _release(view))
     view = replace(view, status=_begin_or_resolve(view, diagnosis))
     step = _next_step(view, diagnosis)
+    if step is not None and step.candidate_weight:
+        memory = replace(memory, trial_asked=view.now)
     status = view.status.model_copy(
         update={
             "verdict": overall(view.look.verdicts, Arm.TARGET),
@@ -49,14 +50,23 @@ def _remember(view: View) -> Memory:
     since = view.memory.healthy_since if fingerprint == view.memory.fingerprint else None
     if verdict is Verdict.HEALTHY and since is None:
         since = view.now
-    if verdict is Verdict.BREACHED or (view.target is not None and not view.target.rolled_out):
+    elif verdict is Verdict.UNKNOWN and since is not None:
+        since += max(0.0, view.now - view.memory.looked)
+    if verdict is Verdict.BREACHED or not _serves(view):
         since = None
-    return Memory(
+    return replace(
+        view.memory,
         histories=MappingProxyType(dict(view.look.histories)),
-        evidence_from=view.memory.evidence_from,
         healthy_since=since,
         fingerprint=fingerprint,
+        looked=view.now,
     )
+
+
+def _serves(view: View) -> bool:
+    """Return whether the target's revision alone has all of the target's traffic."""
+    rolled_out = view.target is None or view.target.rolled_out
+    return rolled_out and view.status.circuit.phase is CircuitPhase.CLOSED
 
 
 def _observe(view: View, memory: Memory) -> ModelMonitorStatus:
@@ -107,6 +117,8 @@ def _is_over(view: View, episode: Episode) -> bool:
     repairing = any(action.state is ActionState.APPLIED for action in episode.actions)
     if circuit_used or repairing or view.status.action is not None:
         return False
+    if episode.arm is Arm.CANDIDATE and view.status.candidate is None:
+        return True
     return episodes.evidence_cleared(episode, view.look.verdicts)
 
 
@@ -115,21 +127,11 @@ def _next_step(view: View, diagnosis: Diagnosis | None) -> Step | None:
     if episode is None:
         return trial.start(view)
     if episode.arm is Arm.CANDIDATE:
-        return _unless_observed(view, episode, trial.abort(view))
-    return _unless_observed(view, episode, breaker.next_step(view, episode, diagnosis))
+        return trial.abort(view, episode)
+    return breaker.next_step(view, episode, diagnosis)
 
 
-def _unless_observed(view: View, episode: Episode, step: Step | None) -> Step | None:
-    """In Observe a step is recorded once, and the record stands in for it from then on."""
-    if step is None or view.spec.mode is Mode.ACT:
-        return step
-    seen = [a for a in episodes.actions(episode, step.kind) if a.state is ActionState.OBSERVED]
-    return None if seen else step
-
-
-def _signals(
-    status: ModelMonitorStatus, verdicts: tuple[SignalVerdict, ...]
-) -> list[SignalStatus]:
+def _signals(status: ModelMonitorStatus, verdicts: tuple[SignalVerdict, ...]) -> list[SignalStatus]:
     """Return the signals to show; the numbers of one change only when its verdict does."""
     known = {(shown.name, shown.arm): shown for shown in status.signals}
     return [_shown(verdict, known.get((verdict.name, verdict.arm))) for verdict in verdicts]

@@ -1,4 +1,4 @@
-"""Is it the data, the model, the infrastructure, or only the new version?
+"""Tell the data, the model, the infrastructure and the new version apart.
 
 A pure decision table over the verdicts of both arms and the history of revisions. The question that
 decides about a rollback is whether it would help: only when the fault began after the current
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from backstop.api.status import Arm, Cause, Verdict
 from backstop.core.signals.rule import Pillar
 from backstop.core.units import say_seconds
-from backstop.core.verdicts import SignalVerdict
+from backstop.core.verdicts import SignalVerdict, overall
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +50,21 @@ def _said(breached: Iterable[SignalVerdict]) -> tuple[str, ...]:
     return tuple(f"{verdict.name} on {verdict.arm}: {verdict.why}" for verdict in breached)
 
 
-def diagnose(
-    verdicts: tuple[SignalVerdict, ...], release: ReleaseContext
-) -> Diagnosis | None:
+def diagnose(verdicts: tuple[SignalVerdict, ...], release: ReleaseContext) -> Diagnosis | None:
     """Return what the verdicts blame, or ``None`` when no signal of any arm is breached."""
     target = _breached(verdicts, Arm.TARGET)
     candidate = _breached(verdicts, Arm.CANDIDATE)
     if target:
         return _blame_target(target, candidate, release)
     if candidate:
-        return _blame_candidate(candidate)
+        return _blame_candidate(candidate, overall(verdicts, Arm.TARGET))
     return None
 
 
-def _blame_candidate(candidate: tuple[SignalVerdict, ...]) -> Diagnosis:
+def _blame_candidate(candidate: tuple[SignalVerdict, ...], target: Verdict) -> Diagnosis:
     evidence = _said(candidate)
-    why = f"candidate fails while the target does not: {candidate[0].why}; the new version is to blame"
+    held = "the target does not" if target is Verdict.HEALTHY else "nothing is known of the target"
+    why = f"candidate fails while {held}: {candidate[0].why}; its version is to blame"
     return Diagnosis(Cause.RELEASE, Arm.CANDIDATE, _onset(candidate), why, evidence)
 
 
@@ -89,15 +88,15 @@ def _cause(
     pillars = {verdict.pillar for verdict in target}
     if candidate:
         cause = Cause.DATA if Pillar.DATA in pillars else Cause.INFRASTRUCTURE
-        return cause, "both versions fail, so the release is not to blame and no rollback would help"
-    seen = max(verdict.seen or onset for verdict in target)
+        return cause, "both versions fail, so no release is to blame and no rollback would help"
+    seen = min(verdict.seen or onset for verdict in target)
     if _follows_release(release, onset, seen):
         after = say_seconds(max(0.0, onset - (release.changed or 0.0)))
-        return Cause.RELEASE, f"began {after} after the revision changed, so the release is to blame"
+        return Cause.RELEASE, f"began {after} after the revision changed: the release is to blame"
     if Pillar.DATA in pillars:
-        return Cause.DATA, "the data is at fault and the revision is not new, no rollback would help"
+        return Cause.DATA, "the data is at fault and the revision is not new: no rollback helps"
     if pillars & {Pillar.MODEL, Pillar.BUSINESS} and Pillar.SYSTEM not in pillars:
-        return Cause.MODEL, "the system is healthy and the revision is not new: investigate the model"
+        return Cause.MODEL, "the system is healthy, the revision not new: investigate the model"
     return Cause.INFRASTRUCTURE, "the revision is not new, so what it runs on is the first suspect"
 
 

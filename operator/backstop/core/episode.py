@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from backstop.api.modelmonitor import Mode
 from backstop.api.status import (
     Action,
     ActionState,
@@ -35,7 +36,7 @@ def begin(monitor: str, diagnosis: Diagnosis, now: float) -> Episode:
     stamp = datetime.fromtimestamp(now, tz=UTC).strftime("%Y%m%d-%H%M%S")
     return Episode.model_validate(
         {
-            "name": f"{monitor[:230]}-{stamp}",
+            "name": f"{monitor[:230].rstrip('-.')}-{stamp}",
             "cause": diagnosis.cause,
             "severity": Severity.P1,
             "arm": diagnosis.arm,
@@ -55,23 +56,31 @@ def actions(episode: Episode, kind: StepKind) -> list[Action]:
 def with_action(episode: Episode, action: Action) -> Episode:
     """Return the episode with ``action`` added, or replaced where its id is known."""
     others = [known for known in episode.actions if known.id != action.id]
-    kept = [*others, action] if len(others) == len(episode.actions) else [
-        action if known.id == action.id else known for known in episode.actions
-    ]
+    kept = (
+        [*others, action]
+        if len(others) == len(episode.actions)
+        else [action if known.id == action.id else known for known in episode.actions]
+    )
     if len(kept) > MAX_ACTIONS:
         kept = [*kept[:_KEPT_FIRST], *kept[_KEPT_FIRST - MAX_ACTIONS :]]
     return episode.model_copy(update={"actions": kept})
 
 
 def action_id(uid: str, scope: str, kind: StepKind, ordinal: int) -> str:
-    """Return the id of the ``ordinal``-th action of ``kind`` in ``scope`` (an incident, a trial)."""
+    """Return the id of action ``ordinal`` of ``kind`` in ``scope`` (an incident or a trial)."""
     text = "/".join((uid, scope, kind.value, str(ordinal)))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def may_try(episode: Episode, kind: StepKind, now: float) -> bool:
-    """Return whether ``kind`` may be tried: not after five failures, and each time later."""
-    failed = [a for a in actions(episode, kind) if a.state is ActionState.FAILED]
+def may_try(episode: Episode, kind: StepKind, now: float, *, mode: Mode) -> bool:
+    """Return whether ``kind`` may be tried: not after five failures, and each time later.
+
+    In Observe a step is recorded once, and the record stands in for it from then on.
+    """
+    tried = actions(episode, kind)
+    if mode is Mode.OBSERVE and any(a.state is ActionState.OBSERVED for a in tried):
+        return False
+    failed = [a for a in tried if a.state is ActionState.FAILED]
     if len(failed) >= len(_RETRY_AFTER):
         return False
     return not failed or now >= failed[-1].planned_at.timestamp() + _RETRY_AFTER[len(failed) - 1]

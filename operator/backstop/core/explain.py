@@ -49,14 +49,8 @@ def _without_incident(view: View) -> str:
     verdict = overall(view.look.verdicts, Arm.TARGET)
     if verdict is Verdict.HEALTHY:
         return f"no action: all signals of {view.spec.target.name} are healthy"
-    if verdict is Verdict.UNKNOWN:
-        shown = {(s.name, s.arm): s for s in view.status.signals}
-        unknown = next(
-            (v for v in view.look.verdicts if v.arm is Arm.TARGET and v.verdict is verdict), None
-        )
-        if unknown is None:
-            return "no action: nothing has been measured yet"
-        known = shown.get((unknown.name, unknown.arm))
-        why = known.why if known and known.reason == unknown.reason else unknown.why
-        return f"no action: {unknown.name} is unknown ({unknown.reason}): {why}"
-    return "no action"
+    shown = [signal for signal in view.status.signals if signal.arm is Arm.TARGET]
+    unknown = next((signal for signal in shown if signal.verdict is verdict), None)
+    if unknown is None:
+        return "no action: nothing has been measured yet"
+    return f"no action: {unknown.name} is unknown ({unknown.reason}): {unknown.why}"

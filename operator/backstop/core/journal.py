@@ -4,8 +4,9 @@ The status is written with the intent before anything happens. Everything needed
 action after a crash is in the intent itself, so resuming and doing are the same code.
 """
 
-from typing import Any
+from typing import TypeVar
 
+from backstop.api.base import ApiModel
 from backstop.api.status import (
     Action,
     ActionState,
@@ -27,12 +28,13 @@ from backstop.core.view import Step, View
 VERIFY_WITHIN = 600.0
 """Seconds after which an action that is not verified has failed."""
 
+LONGEST_OPEN = 365 * 86_400.0
+"""No probe is further away than this many seconds, whatever a spec says: times end somewhere."""
 
-def intend(
-    view: View, step: Step, *, subject: str, before: str, after: str
-) -> ModelMonitorStatus:
-    """Return the status with the intent of ``step``."""
-    action = Action.model_validate(
+
+def intent(view: View, step: Step, *, subject: str, before: str, after: str) -> Action:
+    """Return ``step`` as an action that is planned."""
+    return Action.model_validate(
         {
             "id": step.action_id,
             "step": step.kind,
@@ -44,10 +46,12 @@ def intend(
             "why": step.why[:1024],
         }
     )
-    return view.status.model_copy(update={"action": action})
 
 
-def _changed(model: Any, **changes: Any) -> Any:
+ModelT = TypeVar("ModelT", bound=ApiModel)
+
+
+def _changed(model: ModelT, **changes: object) -> ModelT:
     return type(model).model_validate({**dict(model), **changes})
 
 
@@ -60,14 +64,18 @@ def applied(view: View, action: Action, now: float) -> ModelMonitorStatus:
     episode = under_way(status)
     if episode is not None:
         status = status.model_copy(update={"incident": with_action(episode, done)})
-    effect = {
-        StepKind.OPEN_CIRCUIT: _opened,
-        StepKind.PROBE_CIRCUIT: _probing,
-        StepKind.CLOSE_CIRCUIT: _closed,
-        StepKind.SHIFT_TRAFFIC: _shifted,
-        StepKind.ROLLBACK: _rolled_back,
-    }[action.step]
-    return effect(view, status, done, now)
+    match action.step:
+        case StepKind.OPEN_CIRCUIT:
+            return _opened(view, status, done, now)
+        case StepKind.PROBE_CIRCUIT:
+            return _probing(status, now)
+        case StepKind.CLOSE_CIRCUIT:
+            return _closed(status, now)
+        case StepKind.SHIFT_TRAFFIC:
+            return _shifted(view, status, done, now)
+        case StepKind.ROLLBACK:
+            bad = record_bad(status.revisions, done.before)
+            return status.model_copy(update={"revisions": bad})
 
 
 def _mitigated(status: ModelMonitorStatus, now: float) -> ModelMonitorStatus:
@@ -86,6 +94,7 @@ def _opened(
     wait = min(
         seconds(view.spec.circuit.open_for) * 2 ** min(openings - 1, 16),
         seconds(view.spec.circuit.max_open_for),
+        LONGEST_OPEN,
     )
     restore = list(weights.from_text(action.before).values()) if first else circuit.restore
     opened = CircuitStatus.model_validate(
@@ -100,16 +109,12 @@ def _opened(
     return _mitigated(status.model_copy(update={"circuit": opened}), now)
 
 
-def _probing(
-    view: View, status: ModelMonitorStatus, action: Action, now: float
-) -> ModelMonitorStatus:
+def _probing(status: ModelMonitorStatus, now: float) -> ModelMonitorStatus:
     circuit = _changed(status.circuit, phase=CircuitPhase.HALF_OPEN, since=now, next_probe=None)
     return status.model_copy(update={"circuit": circuit})
 
 
-def _closed(
-    view: View, status: ModelMonitorStatus, action: Action, now: float
-) -> ModelMonitorStatus:
+def _closed(status: ModelMonitorStatus, now: float) -> ModelMonitorStatus:
     closed = CircuitStatus.model_validate({"phase": CircuitPhase.CLOSED, "since": now})
     status = status.model_copy(update={"circuit": closed})
     episode = under_way(status)
@@ -133,12 +138,6 @@ def _shifted(
     return status.model_copy(update={"candidate": aborted, "incident": resolve(episode, now)})
 
 
-def _rolled_back(
-    view: View, status: ModelMonitorStatus, action: Action, now: float
-) -> ModelMonitorStatus:
-    return status.model_copy(update={"revisions": record_bad(status.revisions, action.before)})
-
-
 def failed(view: View, action: Action, message: str) -> ModelMonitorStatus:
     """Return the status once ``action`` could not be done; nothing was changed by it."""
     status = view.status.model_copy(update={"action": None})
@@ -150,16 +149,10 @@ def failed(view: View, action: Action, message: str) -> ModelMonitorStatus:
     return status.model_copy(update={"incident": worse})
 
 
-def observed(view: View, step: Step, *, subject: str, before: str, after: str) -> Episode | None:
-    """Return the open episode with ``step`` as something that would have been done."""
-    episode = under_way(view.status)
-    if episode is None:
-        return None
-    action = intend(view, step, subject=subject, before=before, after=after).action
-    seen = _changed(
-        action, state=ActionState.OBSERVED, message="not carried out: the mode is Observe"
-    )
-    return with_action(episode, seen)
+def observed(episode: Episode, action: Action) -> Episode:
+    """Return the episode with ``action`` as something that would have been done."""
+    said = "not carried out: the mode is Observe"
+    return with_action(episode, _changed(action, state=ActionState.OBSERVED, message=said))
 
 
 def verify(
@@ -207,9 +200,7 @@ def _verify_one(
     return status.model_copy(update={"incident": worse})
 
 
-def _in_effect(
-    action: Action, route: RouteFacts | None, target: WorkloadFacts | None
-) -> bool:
+def _in_effect(action: Action, route: RouteFacts | None, target: WorkloadFacts | None) -> bool:
     if action.step is StepKind.ROLLBACK:
         return target is not None and target.fingerprint == action.after and target.rolled_out
     if route is None or not route.in_effect:

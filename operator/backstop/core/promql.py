@@ -5,6 +5,7 @@ candidate to every selector of the expression. The parser is the reference gramm
 expression that passes here is one that Prometheus understands.
 """
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
@@ -46,7 +47,8 @@ def require_selector(expression: str) -> None:
     """
     if not is_selector(expression):
         raise PromqlError(
-            f"{expression!r} must be a plain metric selector such as requests_total{{code=~\"5..\"}}:"
+            f"{expression!r} must be a plain metric selector such as "
+            'requests_total{code=~"5.."}:'
             " Backstop reads its raw samples and does rate and sum itself; use a promql signal for"
             " free expressions"
         )
@@ -58,6 +60,10 @@ _OPERATORS: Final = {
     "MatchOp.Re": "=~",
     "MatchOp.NotRe": "!~",
 }
+
+
+_PLACEHOLDER: Final = re.compile(r'"?backstop_placeholder_(?P<number>[0-9]+)_("|\{\})?')
+_PLAIN_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 @lru_cache(maxsize=8192)
@@ -78,11 +84,7 @@ def _confined(expression: str, labels: tuple[tuple[str, str], ...]) -> str:
         return None
 
     printed = str(promql_parser.transform(_parse(expression), post_visit=swap))
-    for index, text in enumerate(texts):
-        name = f"backstop_placeholder_{index}_"
-        for spelling in (_quoted(name), name + "{}", name):
-            printed = printed.replace(spelling, text)
-    return printed
+    return _PLACEHOLDER.sub(lambda found: texts[int(found["number"])], printed)
 
 
 def _modifiers(node: promql_parser.VectorSelector) -> str:
@@ -94,9 +96,13 @@ def _modifiers(node: promql_parser.VectorSelector) -> str:
 def _selector(node: promql_parser.VectorSelector, labels: tuple[tuple[str, str], ...]) -> str:
     if node.matchers.or_matchers:
         raise PromqlError(f"{node} joins matchers with `or`: write one selector per alternative")
-    own = [f"{m.name}{_OPERATORS[str(m.op)]}{_quoted(m.value)}" for m in node.matchers.matchers]
+    own = [f"{_label(m.name)}{_OPERATORS[str(m.op)]}{_quoted(m.value)}" for m in node.matchers.matchers]
     added = [f"{name}={_quoted(value)}" for name, value in labels]
     return f"{node.name or ''}{{{','.join(own + added)}}}"
+
+
+def _label(name: str) -> str:
+    return name if _PLAIN_NAME.fullmatch(name) else _quoted(name)
 
 
 def _quoted(value: str) -> str:

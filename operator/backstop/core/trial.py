@@ -3,9 +3,14 @@
 A trial belongs to one pod template. An aborted one stays aborted until the template changes.
 """
 
-from backstop.api.status import Arm, CandidateStatus, CircuitPhase, StepKind, TrialPhase
+from typing import Final
+
+from backstop.api.status import CandidateStatus, CircuitPhase, Episode, StepKind, TrialPhase
 from backstop.core import episode as episodes
 from backstop.core.view import Step, View
+
+ASK_AGAIN: Final = 15.0
+"""Seconds until a trial that could not be started is tried again."""
 
 
 def observe(view: View) -> CandidateStatus | None:
@@ -25,16 +30,14 @@ def is_on(view: View) -> bool:
 
 
 def start(view: View) -> Step | None:
-    """Return the step that gives the candidate its traffic, if it is due."""
+    """Return the step that gives the candidate its traffic, if it is due; not in an incident."""
     trial, candidate = view.status.candidate, view.spec.candidate
     if trial is None or candidate is None or candidate.weight is None or not is_on(view):
         return None
     ready = view.candidate is not None and view.candidate.ready > 0
-    quiet = (
-        view.status.circuit.phase is CircuitPhase.CLOSED
-        and episodes.under_way(view.status) is None
-    )
-    if trial.weight == candidate.weight or not ready or not quiet:
+    closed = view.status.circuit.phase is CircuitPhase.CLOSED
+    again = view.now >= view.memory.trial_asked + ASK_AGAIN
+    if trial.weight == candidate.weight or not (ready and closed and again):
         return None
     scope = f"trial/{trial.fingerprint}/{view.generation}/{candidate.weight}"
     action = episodes.action_id(view.uid, scope, StepKind.SHIFT_TRAFFIC, 0)
@@ -42,12 +45,9 @@ def start(view: View) -> Step | None:
     return Step(StepKind.SHIFT_TRAFFIC, action, why, candidate_weight=candidate.weight)
 
 
-def abort(view: View) -> Step | None:
-    """Return the step that takes the candidate's traffic away in its incident."""
-    episode = episodes.under_way(view.status)
-    if episode is None or episode.arm is not Arm.CANDIDATE:
-        return None
-    if not episodes.may_try(episode, StepKind.SHIFT_TRAFFIC, view.now):
+def abort(view: View, episode: Episode) -> Step | None:
+    """Return the step that takes the candidate's traffic away in its incident ``episode``."""
+    if not episodes.may_try(episode, StepKind.SHIFT_TRAFFIC, view.now, mode=view.spec.mode):
         return None
     ordinal = len(episodes.actions(episode, StepKind.SHIFT_TRAFFIC))
     action = episodes.action_id(view.uid, episode.name, StepKind.SHIFT_TRAFFIC, ordinal)

@@ -10,7 +10,8 @@ from typing import Annotated, Final
 
 from pydantic import StringConstraints
 
-_SECONDS_PER_UNIT: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_MILLISECONDS_PER_UNIT: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_SAID_IN_MINUTES: Final = 120.0
 _DURATION_PATTERN: Final = r"^[1-9][0-9]{0,6}(ms|s|m|h|d)$"
 _DURATION: Final = re.compile(r"(?P<amount>[0-9]+)(?P<unit>ms|s|m|h|d)")
 
@@ -51,24 +52,24 @@ def seconds(duration: Duration) -> float:
     match = _DURATION.fullmatch(duration)
     if match is None:
         raise ValueError(f"{duration!r} is not a duration; write for example 30s or 5m")
-    return int(match["amount"]) * _SECONDS_PER_UNIT[match["unit"]]
+    return int(match["amount"]) * _MILLISECONDS_PER_UNIT[match["unit"]] / 1000
 
 
 def fraction(percent: Percent) -> float:
     """Return ``percent`` as a share in [0, 1]."""
-    return float(percent.removesuffix("%")) / 100.0
+    return float(f"{percent.removesuffix('%')}e-2")  # dividing by 100 would round twice
 
 
 def quantile(shorthand: Quantile) -> float:
     """Return ``shorthand`` as a probability in [0, 1)."""
-    return float(shorthand.removeprefix("p")) / 100.0
+    return float(f"{shorthand.removeprefix('p')}e-2")
 
 
 def say_seconds(value: float) -> str:
     """Return a duration of ``value`` seconds as a person would say it: ``250 ms``, ``4.2 s``."""
     if value < 1.0:
         return f"{value * 1000:.0f} ms"
-    if value < 120.0:
+    if value < _SAID_IN_MINUTES:
         return f"{value:.1f} s".replace(".0 s", " s")
     return f"{value / 60:.1f} min".replace(".0 min", " min")
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from backstop.api.modelmonitor import Signal
+from backstop.api.signal import Persistence
 from backstop.api.status import Arm, Verdict
 from backstop.core import samples
 from backstop.core.samples import Reading, Series
@@ -85,10 +86,12 @@ def _failure(signal: Signal, arm: Arm, readings: Mapping[str, Reading]) -> Signa
     return None
 
 
-def _persistent(outcomes: tuple[bool, ...], needed: int, before: Verdict) -> Verdict:
-    if sum(outcomes) >= needed:
+def _persistent(outcomes: tuple[bool, ...], wanted: Persistence, before: Verdict) -> Verdict:
+    if sum(outcomes) >= wanted.breaches:
         return Verdict.BREACHED
-    if not any(outcomes) or before is Verdict.UNKNOWN:
+    if not any(outcomes):
+        return Verdict.HEALTHY
+    if before is Verdict.UNKNOWN and len(outcomes) == wanted.looks:
         return Verdict.HEALTHY
     return before
 
@@ -118,6 +121,9 @@ def judge(
         return _unknown(signal, arm, UnknownReason.INSUFFICIENT_DATA, why), history
     newest = samples.newest(series for answer in cut.values() for series in answer) or 0.0
     updated = _remember(signal, history, measured, newest)
+    if updated.verdict is Verdict.UNKNOWN:
+        why = f"{measured.why}; broken in {sum(updated.outcomes)} of {len(updated.outcomes)} looks"
+        return _unknown(signal, arm, UnknownReason.WARMING_UP, why), updated
     onset = None
     if updated.verdict is Verdict.BREACHED:
         oldest = newest - seconds(signal.window)
@@ -154,9 +160,7 @@ def _evidence(
     return answers, None
 
 
-def _remember(
-    signal: Signal, history: History, measured: Measurement, newest: float
-) -> History:
+def _remember(signal: Signal, history: History, measured: Measurement, newest: float) -> History:
     if newest <= history.newest:
         return history
     outcomes = (*history.outcomes, measured.breached)[-signal.persistence.looks :]
@@ -165,7 +169,7 @@ def _remember(
         newest=newest,
         clean_at=history.clean_at if measured.breached else newest,
         broken_at=history.broken_at or newest if measured.breached else None,
-        verdict=_persistent(outcomes, signal.persistence.breaches, history.verdict),
+        verdict=_persistent(outcomes, signal.persistence, history.verdict),
     )
 
 

@@ -1,5 +1,6 @@
 """What a decision is made from, and what it is: values without any connection to the outside."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -16,13 +17,17 @@ class Memory:
     """What is remembered between looks and may be lost in a restart at the cost of some seconds.
 
     ``healthy_since`` is the Unix time since which the target's current revision, named by
-    ``fingerprint``, has been Healthy without a breach.
+    ``fingerprint``, has been Healthy without a breach; time without a verdict does not count.
+    ``looked`` is the Unix time of the last look, ``trial_asked`` that at which the candidate was
+    last to be given its traffic.
     """
 
     histories: Mapping[SignalKey, History] = field(default_factory=lambda: MappingProxyType({}))
     evidence_from: float = 0.0
     healthy_since: float | None = None
     fingerprint: str = ""
+    looked: float = 0.0
+    trial_asked: float = -math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +58,7 @@ def default_prediction_service(monitor: str) -> str:
     return f"{monitor}-default-prediction"
 
 
-def services(
-    monitor: str, spec: ModelMonitorSpec, status: ModelMonitorStatus
-) -> Services | None:
+def services(monitor: str, spec: ModelMonitorSpec, status: ModelMonitorStatus) -> Services | None:
     """Return the Services that ``spec`` names, or ``None`` where it names no route.
 
     A fallback that was taken out of the spec while it still answers is named until it no longer

@@ -34,17 +34,16 @@ def current(rules: tuple[RuleWeights, ...], services: Services) -> RuleMap:
 
 
 def open_circuit(rules: tuple[RuleWeights, ...], services: Services) -> RuleMap:
-    """All traffic of ours to the fallback."""
+    """Return weights that give all our traffic to the fallback."""
     return {rule.index: _only(services, services.fallback) for rule in rules}
 
 
 def probe(rules: tuple[RuleWeights, ...], services: Services, percent: int) -> RuleMap:
-    """``percent`` of the traffic to the target, the rest to the fallback."""
-    weights = _only(services, services.fallback)
-    weights[services.target] = percent
-    if services.fallback:
-        weights[services.fallback] = 100 - percent
-    return {rule.index: dict(weights) for rule in rules}
+    """Return weights that give the target ``percent`` of the traffic, the fallback the rest."""
+    return {
+        rule.index: _split(services, services.target, percent, rest=services.fallback)
+        for rule in rules
+    }
 
 
 def close_circuit(
@@ -54,7 +53,7 @@ def close_circuit(
     *,
     without_candidate: bool,
 ) -> RuleMap:
-    """The weights from before the circuit opened; all to the target where they are not known."""
+    """Return the weights from before the circuit opened; where unknown, all to the target."""
     asked: RuleMap = {}
     for place, rule in enumerate(rules):
         saved = restore[place] if place < len(restore) else {}
@@ -65,16 +64,15 @@ def close_circuit(
 
 
 def start_trial(rules: tuple[RuleWeights, ...], services: Services, percent: int) -> RuleMap:
-    """``percent`` of the traffic to the candidate, the rest to the target."""
-    weights = _only(services, services.target)
-    weights[services.target] = 100 - percent
-    if services.candidate:
-        weights[services.candidate] = percent
-    return {rule.index: dict(weights) for rule in rules}
+    """Return weights that give the candidate ``percent`` of the traffic, the target the rest."""
+    return {
+        rule.index: _split(services, services.candidate, percent, rest=services.target)
+        for rule in rules
+    }
 
 
 def end_trial(rules: tuple[RuleWeights, ...], services: Services) -> RuleMap:
-    """The candidate's traffic to the target."""
+    """Return weights that give the candidate's traffic to the target."""
     return {
         index: _give_to_target(weights, services)
         for index, weights in current(rules, services).items()
@@ -82,7 +80,14 @@ def end_trial(rules: tuple[RuleWeights, ...], services: Services) -> RuleMap:
 
 
 def _only(services: Services, name: str | None) -> dict[str, int]:
-    return {service: 100 if service == name else 0 for service in sorted(services.named)}
+    return _split(services, name, 100, rest=None)
+
+
+def _split(
+    services: Services, name: str | None, percent: int, *, rest: str | None
+) -> dict[str, int]:
+    share = {name: percent, rest: 100 - percent}
+    return {service: share.get(service, 0) for service in sorted(services.named)}
 
 
 def _give_to_target(weights: dict[str, int], services: Services) -> dict[str, int]:
@@ -95,14 +100,22 @@ def _give_to_target(weights: dict[str, int], services: Services) -> dict[str, in
 
 
 def to_text(weights: Mapping[int, Mapping[str, int]]) -> str:
-    """Return ``weights`` in the form in which an action keeps them."""
-    return json.dumps({str(index): dict(rule) for index, rule in weights.items()}, sort_keys=True)
+    """Return ``weights`` in the form in which an action keeps them, equal rules written once."""
+    groups: dict[str, list[int]] = {}
+    for index in sorted(weights):
+        groups.setdefault(json.dumps(dict(weights[index]), sort_keys=True), []).append(index)
+    rules = (f'"{",".join(map(str, indices))}": {rule}' for rule, indices in groups.items())
+    return f"{{{', '.join(rules)}}}"
 
 
 def from_text(text: str) -> RuleMap:
     """Return the weights that :func:`to_text` wrote."""
     rules: dict[str, dict[str, Any]] = json.loads(text)
-    return {int(index): {name: int(w) for name, w in rule.items()} for index, rule in rules.items()}
+    return {
+        int(index): {name: int(weight) for name, weight in rule.items()}
+        for indices, rule in rules.items()
+        for index in indices.split(",")
+    }
 
 
 TRAFFIC_STEPS = frozenset(StepKind) - {StepKind.ROLLBACK}

@@ -56,6 +56,12 @@ class Plan:
     refusal: str = ""
     facts: "Facts | None" = None
 
+    def action(self, view: View, step: Step) -> Action:
+        """Return ``step`` as the intent to make this change."""
+        return journal.intent(
+            view, step, subject=self.subject, before=self.before, after=self.after
+        )
+
 
 Write = Callable[[ModelMonitorStatus], Awaitable[None]]
 """Writes the status of the monitor under way; raises ConflictError when somebody else did."""
@@ -83,16 +89,11 @@ class Actor:
             OutsideError: the API server failed; the intent, if written, is resumed later.
         """
         plan = await self.plan(view, step)
+        action = plan.action(view, step)
         if plan.refusal:
-            intent = journal.intend(
-                view, step, subject=plan.subject, before=plan.before, after=plan.after
-            ).action
-            if intent is not None:
-                await write(journal.failed(view, intent, plan.refusal))
+            await write(journal.failed(view, action, plan.refusal))
             return None
-        status = journal.intend(
-            view, step, subject=plan.subject, before=plan.before, after=plan.after
-        )
+        status = view.status.model_copy(update={"action": action})
         await write(status)
         return await self.resume(replace(view, status=status), write, learn, plan.facts)
 
@@ -172,9 +173,7 @@ class Actor:
         await write(status)
         return action
 
-    async def _change(
-        self, view: View, action: Action, learn: Learn, facts: Facts | None
-    ) -> str:
+    async def _change(self, view: View, action: Action, learn: Learn, facts: Facts | None) -> str:
         for _ in range(CONFLICT_TRIES):
             try:
                 if action.step is StepKind.ROLLBACK:

@@ -69,7 +69,7 @@ class Cluster:
             self._workloads[facts.ref] = self._dated(facts)
 
     def _dated(self, facts: WorkloadFacts) -> WorkloadFacts:
-        """Return ``facts`` with the time at which its template was first seen to be the one it is."""
+        """Return ``facts`` with the time at which its template was first seen."""
         fingerprint, changed = self._changed.get(facts.ref, ("", None))
         if fingerprint != facts.fingerprint:
             seen = datetime.fromtimestamp(self.clock.now(), tz=UTC)
@@ -106,8 +106,7 @@ class Cluster:
                 return None
         facts = self._workloads[ref]
         if facts is None:
-            said = f"{ref} does not exist in namespace {ref.namespace}; create it or correct its name"
-            problems.append(Problem(ConditionType.TARGET_FOUND, missing, said))
+            problems.append(Problem(ConditionType.TARGET_FOUND, missing, _absent(ref)))
         return facts
 
     async def _route(self, record: Record, problems: list[Problem]) -> RouteFacts | None:
@@ -117,15 +116,17 @@ class Cluster:
         try:
             facts = await self._route_facts(ref, services.named)
         except NotFoundError:
-            said = f"{ref} does not exist in namespace {ref.namespace}; create it or correct its name"
-            problems.append(Problem(ConditionType.ROUTE_READY, Reason.ROUTE_NOT_FOUND, said))
+            absent = Problem(ConditionType.ROUTE_READY, Reason.ROUTE_NOT_FOUND, _absent(ref))
+            problems.append(absent)
             return None
         except OutsideError as error:
             problems.append(_problem(ConditionType.ROUTE_READY, error))
             return None
         if not facts.rules:
             names = " and ".join(sorted(services.named))
-            said = f"{ref} has no rule whose backendRefs list {names}; add the missing with weight 0"
+            said = (
+                f"{ref} has no rule that lists {names}; add the missing backendRefs with weight 0"
+            )
             reason = Reason.ROUTE_HAS_NO_RULE
             problems.append(Problem(ConditionType.ROUTE_READY, reason, said, stalled=True))
             return None
@@ -145,6 +146,10 @@ class Cluster:
                 known = await self.traffic.read(ref, services)
             self._read_routes[ref, services] = known
         return known
+
+
+def _absent(ref: ObjectRef) -> str:
+    return f"{ref} does not exist in namespace {ref.namespace}; create it or correct its name"
 
 
 def _problem(condition: ConditionType, error: OutsideError) -> Problem:

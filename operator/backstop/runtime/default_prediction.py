@@ -57,9 +57,7 @@ class DefaultPredictions:
         self._applied[record.uid] = wanted
         return []
 
-    def _deployment(
-        self, record: Record, name: str, answer: DefaultPrediction
-    ) -> dict[str, Any]:
+    def _deployment(self, record: Record, name: str, answer: DefaultPrediction) -> dict[str, Any]:
         labels = {_APP: name}
         container = {
             "name": "responder",

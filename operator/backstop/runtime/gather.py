@@ -18,11 +18,9 @@ def by_source(records: Iterable[Record]) -> dict[str, list[Record]]:
     return groups
 
 
-async def gather(
-    source: MetricsSource | None, name: str, records: Sequence[Record]
-) -> Mapping[str, Reading]:
-    """Return an answer to each question of ``records``, asked of ``source`` called ``name``."""
-    questions = list(
+def questions(records: Iterable[Record]) -> list[str]:
+    """Return each distinct question of ``records`` once."""
+    return list(
         dict.fromkeys(
             query
             for record in records
@@ -30,7 +28,14 @@ async def gather(
             for query in asked.values()
         )
     )
+
+
+async def gather(
+    source: MetricsSource | None, name: str, records: Sequence[Record]
+) -> Mapping[str, Reading]:
+    """Return an answer to each question of ``records``, asked of ``source`` called ``name``."""
+    asked = questions(records)
     if source is None:
         said = f"the operator has no metrics source named {name}; its configuration lists them"
-        return dict.fromkeys(questions, Reading(failure=said))
-    return await source.read(questions) if questions else {}
+        return dict.fromkeys(asked, Reading(failure=said))
+    return await source.read(asked) if asked else {}

@@ -9,13 +9,18 @@ from collections.abc import Callable
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from backstop.ports import OutsideError
 from backstop.runtime.metrics import REGISTRY
 
 
 async def serve(
     host: str, port: int, *, alive: Callable[[], bool], ready: Callable[[], bool]
 ) -> web.AppRunner:
-    """Start to serve on ``host``:``port``, and return the runner, for its ``cleanup``."""
+    """Start to serve on ``host``:``port``, and return the runner, for its ``cleanup``.
+
+    Raises:
+        OutsideError: the address cannot be used.
+    """
 
     async def livez(_: web.Request) -> web.Response:
         return _answer(good=alive())
@@ -38,7 +43,12 @@ async def serve(
     )
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, host, port).start()
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        await runner.cleanup()
+        said = f"cannot listen on {host}:{port} ({error.strerror}); give another --health-port"
+        raise OutsideError(said) from None
     return runner
 
 

@@ -23,9 +23,7 @@ class Journal:
         self._api = api
 
     def _path(self, record: Record, subresource: str = "") -> str:
-        return namespaced(
-            API_VERSION, record.namespace, "modelmonitors", record.name, subresource
-        )
+        return namespaced(API_VERSION, record.namespace, "modelmonitors", record.name, subresource)
 
     async def write(self, record: Record, status: ModelMonitorStatus) -> None:
         """Write ``status``; afterwards the record holds it.

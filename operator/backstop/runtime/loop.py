@@ -15,7 +15,7 @@ import structlog
 from backstop.core.samples import Reading
 from backstop.ports import Clock, ConflictError, MetricsSource, OutsideError, UnavailableError
 from backstop.runtime import metrics
-from backstop.runtime.gather import by_source, gather
+from backstop.runtime.gather import by_source, gather, questions
 from backstop.runtime.reconcile import Gone, Reconciler
 from backstop.runtime.record import Record
 from backstop.runtime.scheduler import Key, Scheduler
@@ -74,11 +74,10 @@ class Loop:
         try:
             with metrics.READ_SECONDS.labels(name).time():
                 readings = await gather(self.sources.get(name), name, records)
-        except Exception as error:  # a bug in a source must not end the loop
+        except Exception as error:  # noqa: BLE001 - a bug in a source must not end the loop
             _LOG.exception("reading failed", source=name)
             failure = Reading(failure=f"reading failed: {type(error).__name__}")
-            asked = (q for r in records for _, roles in r.questions.values() for q in roles.values())
-            readings = dict.fromkeys(asked, failure)
+            readings = dict.fromkeys(questions(records), failure)
         await asyncio.gather(*(self._one(record, readings) for record in records))
 
     async def _one(self, record: Record, readings: Mapping[str, Reading]) -> None:
@@ -101,7 +100,7 @@ class Loop:
         except OutsideError as error:
             due, result = self._later(record, 2.0), "refused"
             _LOG.warning("pass failed", monitor=record.name, error=str(error))
-        except Exception:  # a bug in one monitor must not stop the others
+        except Exception:  # noqa: BLE001 - a bug in one monitor must not stop the others
             due, result = self._later(record, 5.0), "bug"
             _LOG.exception("pass failed", monitor=record.name)
         metrics.PASSES.labels(result).inc()

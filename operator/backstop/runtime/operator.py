@@ -98,9 +98,7 @@ class Operator:
         scheduler = Scheduler(clock)
         workloads, traffic = DeploymentWorkload(api), GatewayApiTraffic(api)
         self.cluster = Cluster(workloads, traffic, self._is_referenced, clock)
-        self.watch = Watch(
-            records=records, scheduler=scheduler, cluster=self.cluster, clock=clock
-        )
+        self.watch = Watch(records=records, scheduler=scheduler, cluster=self.cluster, clock=clock)
         reconciler = Reconciler(
             actor=Actor(traffic, workloads, EndpointSlices(api), clock),
             cluster=self.cluster,

@@ -16,6 +16,7 @@ from backstop.api.status import CircuitPhase, ModelMonitorStatus, StepKind, Verd
 from backstop.core import cadence, journal, weights
 from backstop.core.conditions import Problem, metric_problems, summarize
 from backstop.core.decide import decide
+from backstop.core.episode import under_way
 from backstop.core.facts import RouteFacts, WorkloadFacts
 from backstop.core.samples import Reading
 from backstop.core.verdicts import Look, look
@@ -154,10 +155,9 @@ class Reconciler:
 
     async def _only_observe(self, record: Record, view: View, step: Step) -> None:
         plan = await self.actor.plan(view, step)
-        episode = journal.observed(
-            view, step, subject=plan.subject, before=plan.before, after=plan.after
-        )
+        episode = under_way(view.status)
         if episode is not None:
+            episode = journal.observed(episode, plan.action(view, step))
             record.status = view.status.model_copy(update={"incident": episode})
         elif view.status.candidate is not None:
             trial = view.status.candidate.model_copy(update={"weight": step.candidate_weight})

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from backstop.core.samples import Series, increase, scrape_times
 from backstop.core.signals.rule import (
     Measured,
-    Measurement,
     Missing,
     Rule,
     Selector,
@@ -43,7 +42,7 @@ class Histogram:
         """
         rank = q * self.count
         index = int(np.searchsorted(self.cumulative, rank, side="left"))
-        if index >= len(self.edges) - 1:
+        if self.is_beyond(q):
             return float(self.edges[-2])
         upper = float(self.edges[index])
         lower = float(self.edges[index - 1]) if index else min(0.0, upper)
@@ -51,10 +50,19 @@ class Histogram:
         inside = float(self.cumulative[index]) - below
         return lower + (upper - lower) * ((rank - below) / inside if inside else 1.0)
 
+    def is_beyond(self, q: float) -> bool:
+        """Return whether the ``q`` quantile lies in the last bucket, above every finite edge."""
+        return bool(self.cumulative[-2] < q * self.count)
+
     def above(self, bound: float) -> float:
-        """Return how many observations were certainly above the smallest edge >= ``bound``."""
-        index = int(np.searchsorted(self.edges, bound * (1 - 1e-9), side="left"))
-        return self.count - float(self.cumulative[min(index, len(self.edges) - 1)])
+        """Return how many observations were above the smallest edge >= ``bound``.
+
+        ``nan`` if that is the infinite edge: nobody knows how many were above ``bound``.
+        """
+        index = int(np.searchsorted(self.edges[:-1], bound, side="left"))
+        if index == len(self.edges) - 1:
+            return math.nan
+        return self.count - float(self.cumulative[index])
 
 
 def count_histogram(buckets: Sequence[Series], noun: str) -> Histogram | Missing:
@@ -68,7 +76,7 @@ def count_histogram(buckets: Sequence[Series], noun: str) -> Histogram | Missing
         if edge is None:
             return Missing(UnknownReason.NO_DATA, f"{noun} has a series without a numeric le label")
         by_edge[edge] = by_edge.get(edge, 0.0) + increase(series, scraped[series.target])
-    if math.inf not in by_edge or len(by_edge) < 2:
+    if math.inf not in by_edge or len(by_edge) == 1:
         return Missing(UnknownReason.NO_DATA, f"{noun} is not a histogram with a +Inf bucket")
     edges = np.array(sorted(by_edge), dtype=np.float64)
     counts = np.array([by_edge[edge] for edge in edges], dtype=np.float64)
@@ -85,7 +93,7 @@ def _edge(label: str) -> float | None:
         edge = float(label)
     except ValueError:
         return None
-    return None if math.isnan(edge) else edge
+    return None if math.isnan(edge) or edge == -math.inf else edge
 
 
 class LatencyRule(Rule):
@@ -104,5 +112,5 @@ class LatencyRule(Rule):
         return histogram if isinstance(histogram, Missing) else self.judge(histogram)
 
     @abstractmethod
-    def judge(self, histogram: Histogram) -> Measurement:
+    def judge(self, histogram: Histogram) -> Measured:
         """Return the property of ``histogram`` that the kind is about."""

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from backstop.core.signals.histogram import Histogram, LatencyRule
-from backstop.core.signals.rule import Measurement, Pillar
+from backstop.core.signals.rule import Measured, Measurement, Missing, Pillar, UnknownReason
 from backstop.core.units import Duration, Quantile, quantile, say_seconds, seconds
 
 
@@ -19,13 +19,21 @@ class LatencyQuantile(LatencyRule):
     max: Duration
     """The largest latency that is healthy, for example `250ms`."""
 
-    def judge(self, histogram: Histogram) -> Measurement:
+    def judge(self, histogram: Histogram) -> Measured:
         """Return the quantile against its bound."""
-        value = histogram.quantile(quantile(self.quantile))
+        q, bound = quantile(self.quantile), seconds(self.max)
+        value, beyond = histogram.quantile(q), histogram.is_beyond(q)
+        said = f"{'above ' if beyond else ''}{say_seconds(value)}"
+        if beyond and value < bound:
+            return Missing(
+                UnknownReason.BAD_QUERY,
+                f"{self.quantile} latency is {said}, the largest bucket, so it cannot be held"
+                f" against {say_seconds(bound)}; add a bucket for that",
+            )
         return Measurement(
             value=value,
-            breached=value > seconds(self.max),
-            why=f"{self.quantile} latency {say_seconds(value)} over {histogram.count:,.0f}"
-            f" requests, allowed {say_seconds(seconds(self.max))}",
+            breached=beyond or value > bound,
+            why=f"{self.quantile} latency {said} over {histogram.count:,.0f}"
+            f" requests, allowed {say_seconds(bound)}",
             samples=histogram.count,
         )

@@ -1,9 +1,10 @@
 """The share of requests slower than a bound."""
 
+import math
 from typing import ClassVar
 
 from backstop.core.signals.histogram import Histogram, LatencyRule
-from backstop.core.signals.rule import Measurement, Pillar
+from backstop.core.signals.rule import Measured, Measurement, Missing, Pillar, UnknownReason
 from backstop.core.units import Duration, Percent, fraction, say_seconds, say_share, seconds
 
 
@@ -19,9 +20,15 @@ class LatencyShare(LatencyRule):
     max: Percent
     """The largest share of slow requests that is healthy, for example `1%`."""
 
-    def judge(self, histogram: Histogram) -> Measurement:
+    def judge(self, histogram: Histogram) -> Measured:
         """Return the share of slow requests against its bound."""
         slow = histogram.above(seconds(self.above))
+        if math.isnan(slow):
+            return Missing(
+                UnknownReason.BAD_QUERY,
+                f"no bucket reaches {say_seconds(seconds(self.above))}: the largest ends at"
+                f" {say_seconds(float(histogram.edges[-2]))}; choose a smaller bound",
+            )
         value = slow / histogram.count
         return Measurement(
             value=value,

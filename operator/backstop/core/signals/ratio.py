@@ -4,6 +4,7 @@ Shared by the kinds that are a ratio of counters. The no-data rules live here: w
 denominator there is no ratio, while an absent numerator beside a present denominator is a zero.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -48,7 +49,7 @@ def count_share(part: Sequence[Series], whole: Sequence[Series], noun: str) -> S
         )
     counted = total_increase(whole, scraped)
     hits = total_increase(part, scraped)
-    if not (counted >= 0.0 and hits >= 0.0):
+    if not (0.0 <= counted < math.inf and 0.0 <= hits < math.inf):
         return Missing(UnknownReason.NO_DATA, f"the counters of {noun} are not numbers")
     if counted == 0.0:
         return Missing(UnknownReason.INSUFFICIENT_DATA, f"no {noun} in the window")

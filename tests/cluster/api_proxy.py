@@ -1,0 +1,166 @@
+"""A proxy in front of the API server that sees each request of one operator.
+
+It adds the administrator's credentials, passes watches through, and records writes in order. Its
+hooks run just before a write is forwarded and just before its answer is returned; one that raises
+`Cut` ends the connection there, so the operator never learns what became of its write.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Self
+
+import aiohttp
+import yaml
+from aiohttp import web
+from yarl import URL
+
+from backstop_lab.kube_api import KubeApi
+
+_HOP = {"connection", "transfer-encoding", "content-length", "host", "authorization", "keep-alive"}
+
+
+class Cut(Exception):  # noqa: N818 - an instruction to the proxy, not an error
+    """End the connection here."""
+
+
+class What(StrEnum):
+    """What a write is about."""
+
+    STATUS = "status"
+    MONITOR = "monitor"
+    ROUTE = "route"
+    DEPLOYMENT = "deployment"
+    INCIDENT = "incident"
+    EVENT = "event"
+    LEASE = "lease"
+    OTHER = "other"
+
+
+_BY_PLURAL = {
+    "modelmonitors": What.MONITOR,
+    "httproutes": What.ROUTE,
+    "deployments": What.DEPLOYMENT,
+    "incidents": What.INCIDENT,
+    "events": What.EVENT,
+    "leases": What.LEASE,
+}
+
+
+@dataclass(slots=True)
+class Write:
+    """One request that is not a read; `code` is the HTTP status of its answer, 0 without one."""
+
+    method: str
+    path: str
+    body: bytes
+    code: int = 0
+
+    @property
+    def what(self) -> What:
+        """What the write is about, by its path."""
+        parts = self.path.partition("?")[0].strip("/").split("/")
+        plural = parts[parts.index("namespaces") + 2] if "namespaces" in parts else ""
+        what = _BY_PLURAL.get(plural, What.OTHER)
+        return What.STATUS if what is What.MONITOR and parts[-1] == "status" else what
+
+    @property
+    def payload(self) -> Any:
+        """The body, parsed."""
+        return json.loads(self.body or b"null")
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.what} -> {self.code}"
+
+
+Hook = Callable[[Write], Awaitable[None]]
+
+
+async def _nothing(_: Write) -> None:
+    pass
+
+
+@dataclass(slots=True)
+class ApiProxy:
+    """Listens on loopback between `async with`."""
+
+    upstream: KubeApi
+    before: Hook = _nothing
+    after: Hook = _nothing
+    writes: list[Write] = field(default_factory=list)
+    port: int = 0
+    _runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(client_max_size=2**24)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        self._runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1
+        )
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def kubeconfig(self, path: Path) -> Path:
+        """Write a kubeconfig that leads here, and return its path."""
+        named: dict[str, Any] = {
+            "clusters": [{"name": "lab", "cluster": {"server": f"http://127.0.0.1:{self.port}"}}],
+            "users": [{"name": "lab", "user": {"token": "added-by-the-proxy"}}],
+            "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": "lab"}}],
+        }
+        config = {"apiVersion": "v1", "kind": "Config", "current-context": "lab", **named}
+        path.write_text(yaml.safe_dump(config))
+        return path
+
+    def wrote(self, *kinds: What) -> list[Write]:
+        """Return the writes of these kinds that the API server accepted, in order."""
+        return [one for one in self.writes if one.what in kinds and 200 <= one.code < 300]
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        try:
+            if request.method in {"GET", "HEAD"}:
+                return await self._forward(request, body, None)
+            write = Write(request.method, request.raw_path, body)
+            self.writes.append(write)
+            await self.before(write)
+            return await self._forward(request, body, write)
+        except Cut:
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response(status=502)
+
+    async def _forward(
+        self, request: web.Request, body: bytes, write: Write | None
+    ) -> web.StreamResponse:
+        url = URL(self.upstream.server + request.raw_path, encoded=True)
+        headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP}
+        async with self.upstream.session.request(
+            request.method,
+            url,
+            data=body or None,
+            headers=headers,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=5),
+        ) as answer:
+            kept = {"Content-Type": answer.headers.get("Content-Type", "application/json")}
+            if "watch=true" not in request.raw_path:
+                data = await answer.read()
+                if write is not None:
+                    write.code = answer.status
+                    await self.after(write)
+                return web.Response(status=answer.status, headers=kept, body=data)
+            stream = web.StreamResponse(status=answer.status, headers=kept)
+            await stream.prepare(request)
+            async for chunk in answer.content.iter_any():
+                await stream.write(chunk)
+            return stream

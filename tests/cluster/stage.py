@@ -1,0 +1,286 @@
+"""What a test of the operator on the real cluster needs: a namespace, a service, load, replicas.
+
+All waiting is polling of the cluster's state with a deadline. A replica that is started again after
+a SIGKILL gets another lease, unless the test is about leases: nobody has to wait for the old one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from backstop_lab.kube_api import STRATEGIC, ApiError, KubeApi
+from tests.cluster import manifests, operator_process
+from tests.cluster.api_proxy import ApiProxy
+from tests.cluster.load import Load
+from tests.cluster.manifests import CANDIDATE, FALLBACK, MONITOR, ROUTE, STORE, TARGET, Object
+from tests.cluster.operator_process import Operator
+
+T = TypeVar("T")
+_POLL = 0.1
+_API = {
+    "Deployment": ("/apis/apps/v1", "deployments"),
+    "ReplicaSet": ("/apis/apps/v1", "replicasets"),
+    "Service": ("/api/v1", "services"),
+    "Pod": ("/api/v1", "pods"),
+    "HTTPRoute": ("/apis/gateway.networking.k8s.io/v1", "httproutes"),
+    "ModelMonitor": ("/apis/backstop.dev/v1alpha1", "modelmonitors"),
+    "Incident": ("/apis/backstop.dev/v1alpha1", "incidents"),
+    "Event": ("/apis/events.k8s.io/v1", "events"),
+}
+
+
+async def until(what: str, probe: Callable[[], Awaitable[T]], *, seconds: float = 40) -> T:
+    """Return the first true result of `probe`; fail with `what` if there is none in time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        result = await probe()
+        if result:
+            return result
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds:.0f} s: {what}; last seen: {result!r}")
+        await asyncio.sleep(_POLL)
+
+
+@dataclass(slots=True)
+class Stage:
+    """One test's part of the cluster."""
+
+    api: KubeApi
+    namespace: str
+    directory: Path
+    stack: AsyncExitStack
+    operators: list[Operator] = field(default_factory=list)
+    load: Load = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.load = Load(self.host)
+
+    @property
+    def host(self) -> str:
+        """The host name of the route."""
+        return f"{self.namespace}.test"
+
+    def path(self, kind: str, name: str = "") -> str:
+        """Return the path of an object, or of the collection, in the stage's namespace."""
+        prefix, plural = _API[kind]
+        return f"{prefix}/namespaces/{self.namespace}/{plural}" + (f"/{name}" if name else "")
+
+    async def get(self, kind: str, name: str) -> Object:
+        """Return an object."""
+        return await self.api.get(self.path(kind, name))
+
+    async def list(self, kind: str) -> list[Object]:
+        """Return all objects of a kind."""
+        items: list[Object] = (await self.api.get(self.path(kind)))["items"]
+        return items
+
+    async def exists(self, kind: str, name: str) -> bool:
+        """Return whether an object exists."""
+        try:
+            await self.get(kind, name)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            return False
+        return True
+
+    async def apply(self, *objects: Object) -> None:
+        """Create or update objects."""
+        for one in objects:
+            await self.api.apply(self.path(one["kind"], one["metadata"]["name"]), one)
+
+    async def delete(self, kind: str, name: str) -> None:
+        """Ask for the deletion of an object."""
+        await self.api.request("DELETE", self.path(kind, name))
+
+    # The service and its traffic
+
+    async def serve(
+        self, *, replicas: int = 2, weights: dict[str, int] | None = None, store: bool = False
+    ) -> None:
+        """Bring up the service behind the gateway, with steady load; return when all are ready.
+
+        The Services in `weights` are those of the route, each with a Deployment of its own.
+        """
+        weights = weights or {TARGET: 100, FALLBACK: 0}
+        if store:
+            await self.apply(manifests.service(STORE), manifests.deployment(STORE))
+        needs = {"STORE": STORE} if store else {}
+        for name in weights:
+            count = replicas if name == TARGET else 1
+            variables = {} if name == FALLBACK else needs
+            made = manifests.deployment(name, replicas=count, **variables)
+            await self.apply(manifests.service(name), made)
+        await self.apply(manifests.route(self.host, weights))
+        for name in (*weights, *([STORE] if store else [])):
+            await until(f"{name} is rolled out", lambda name=name: self.rolled_out(name))
+        await self.stack.enter_async_context(self.load)
+        await until("the gateway answers", self._answered)
+
+    async def _answered(self) -> bool:
+        newest = self.load.answers[-5:]
+        return len(newest) == 5 and all(one.status == 200 for one in newest)
+
+    async def release(self, name: str = TARGET, **variables: str) -> Object:
+        """Change the pod template's environment; return the Deployment as the API server took it."""
+        env = [{"name": key, "value": value} for key, value in variables.items()]
+        template = {"spec": {"containers": [{"name": "model", "env": env}]}}
+        patch = {"spec": {"template": template}}
+        return await self.api.patch(self.path("Deployment", name), patch, content=STRATEGIC)
+
+    async def scale(self, name: str, replicas: int) -> None:
+        """Change the number of replicas."""
+        await self.api.patch(self.path("Deployment", name), {"spec": {"replicas": replicas}})
+
+    async def post_to_pod(self, pod: Object, path: str) -> None:
+        """Send an empty POST to the process in a pod."""
+        address = pod["status"]["podIP"]
+        async with self.api.session.post(f"http://{address}:{manifests.PORT}{path}") as response:
+            response.raise_for_status()
+
+    async def pods(self, app: str) -> list[Object]:
+        """Return the running pods of a Deployment that are not being deleted."""
+        return [
+            pod
+            for pod in await self.list("Pod")
+            if pod["metadata"]["labels"].get("app") == app
+            and "deletionTimestamp" not in pod["metadata"]
+            and pod["status"].get("podIP")
+        ]
+
+    async def fault(self, rate: float, *names: str) -> None:
+        """Make the running processes of these Deployments answer errors at `rate`."""
+        for name in names:
+            for pod in await self.pods(name):
+                await self.post_to_pod(pod, f"/fault?{rate}")
+
+    async def rolled_out(self, name: str) -> bool:
+        """Return whether all desired pods, and no others, run the newest template."""
+        found = await self.get("Deployment", name)
+        status, wanted = found.get("status", {}), found["spec"]["replicas"]
+        counts = ("replicas", "updatedReplicas", "availableReplicas")
+        return status.get("observedGeneration") == found["metadata"]["generation"] and all(
+            status.get(count, 0) == wanted for count in counts
+        )
+
+    async def weights(self, rule: int = 0) -> dict[str, int]:
+        """Return the weights of a rule of the route."""
+        backends = (await self.get("HTTPRoute", ROUTE))["spec"]["rules"][rule]["backendRefs"]
+        return {one["name"]: one["weight"] for one in backends}
+
+    # The monitor and the operator
+
+    async def start(self, *, source: str = "", lease: str = "") -> Operator:
+        """Start a replica of the operator behind a proxy of its own."""
+        proxy = await self.stack.enter_async_context(ApiProxy(self.api))
+        operator = await operator_process.start(
+            proxy,
+            namespace=self.namespace,
+            source=source or os.environ["LAB_PROMETHEUS_URL"],
+            lease=lease or f"backstop-{len(self.operators)}",
+            directory=self.directory,
+        )
+        self.operators.append(operator)
+        return operator
+
+    async def watch(self, *, name: str = MONITOR, **spec: Any) -> None:
+        """Create a monitor; see `manifests.monitor`."""
+        await self.apply(manifests.monitor(self.namespace, name=name, **spec))
+
+    async def change(self, name: str = MONITOR, **spec: Any) -> None:
+        """Change fields of a monitor's spec."""
+        await self.api.patch(self.path("ModelMonitor", name), {"spec": spec})
+
+    async def status(self, name: str = MONITOR) -> Object:
+        """Return the status of a monitor."""
+        status: Object = (await self.get("ModelMonitor", name)).get("status", {})
+        return status
+
+    async def until_status(
+        self,
+        what: str,
+        holds: Callable[[Object], object],
+        *,
+        seconds: float = 40,
+        name: str = MONITOR,
+    ) -> Object:
+        """Return the first status of a monitor for which `holds` is true."""
+
+        async def probe() -> Object | None:
+            status = await self.status(name)
+            seen.append(status)
+            return status if holds(status) else None
+
+        seen: list[Object] = []
+        try:
+            return await until(what, probe, seconds=seconds)
+        except AssertionError:
+            raise AssertionError(f"not within {seconds:.0f} s: {what}; status: {seen[-1]}") from None
+
+    async def until_good(self) -> Object:
+        """Wait until the current revision is recorded as good."""
+        return await self.until_status(
+            "the first revision is recorded as good",
+            lambda s: s.get("verdict") == "Healthy" and s["revisions"].get("lastGood"),
+        )
+
+    async def until_circuit(self, phase: str) -> Object:
+        """Wait for a phase of the circuit."""
+        return await self.until_status(
+            f"the circuit is {phase}", lambda s: s.get("circuit", {}).get("phase") == phase
+        )
+
+    async def until_resolved(self) -> Object:
+        """Wait until the incident is resolved and its object says the same; return that object."""
+        await self.until_status(
+            "the incident is resolved", lambda s: (s.get("incident") or {}).get("resolved")
+        )
+
+        async def shown() -> Object | None:
+            found = [i for i in await self.incidents() if i["status"]["phase"] == "Resolved"]
+            return found[0] if found else None
+
+        return await until("the Incident object is resolved", shown)
+
+    async def incidents(self) -> list[Object]:
+        """Return the Incident objects that have a status."""
+        return [one for one in await self.list("Incident") if "status" in one]
+
+    async def event_reasons(self) -> set[str]:
+        """Return the reasons of all Events about monitors."""
+        events = await self.list("Event")
+        return {e["reason"] for e in events if e["regarding"]["kind"] == "ModelMonitor"}
+
+
+def actions(incident: Object, step: str = "") -> list[Object]:
+    """Return the actions of an incident (an object's status, or one in a monitor's)."""
+    return [one for one in incident.get("actions", ()) if step in {"", one["step"]}]
+
+
+def condition(status: Object, kind: str) -> Object:
+    """Return a condition of a status; empty where it has none."""
+    found = [one for one in status.get("conditions", ()) if one["type"] == kind]
+    return found[0] if found else {}
+
+
+__all__ = [
+    "CANDIDATE",
+    "FALLBACK",
+    "MONITOR",
+    "ROUTE",
+    "STORE",
+    "TARGET",
+    "Object",
+    "Operator",
+    "Stage",
+    "actions",
+    "condition",
+    "until",
+]

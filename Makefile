@@ -5,6 +5,12 @@ BIN := .venv/bin
 LAB := $(BIN)/python -m backstop_lab
 # The demo and the benchmarks run on the lab's own cluster, or on the one of CONTEXT.
 ON_CLUSTER := $(if $(CONTEXT),,$(LAB) exec --)
+ifdef CONTEXT
+export KUBECONFIG ?= $(HOME)/.kube/config
+export LAB_GATEWAY_URL ?= http://127.0.0.1:8088
+export LAB_PROMETHEUS_URL ?= http://127.0.0.1:9090
+IMAGE ?= backstop-lab:dev
+endif
 
 .DEFAULT_GOAL := help
 .PHONY: help
@@ -23,7 +29,7 @@ install: $(INSTALLED) ## Install everything into .venv, exact versions, hashes c
 
 .PHONY: demo
 demo: $(INSTALLED) ## Break a model on a real cluster and watch (SCENARIO=bad-release, CONTEXT=kind-backstop)
-	$(ON_CLUSTER) $(BIN)/python -m backstop_lab.demo $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(CONTEXT),--context $(CONTEXT)) $(DEMO_ARGS)
+	$(ON_CLUSTER) $(BIN)/python -m backstop_lab.demo $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(CONTEXT),--context $(CONTEXT) --image $(IMAGE)) $(DEMO_ARGS)
 
 .PHONY: lab
 lab: $(INSTALLED) ## Open a shell beside a real cluster
@@ -61,7 +67,7 @@ bench-reaction: $(INSTALLED) ## Measure the time from a fault to the written wei
 
 .PHONY: kind
 kind: $(INSTALLED) ## Create a kind cluster for `make demo CONTEXT=kind-backstop` (needs Docker)
-	$(LAB) kind
+	$(BIN)/python -m backstop_lab.kind
 
 .PHONY: clean
 clean: ## Remove what was installed and built here; the cache of cluster binaries stays

@@ -104,6 +104,11 @@ BINARIES: tuple[Binary, ...] = (
 """Built from source, in an order in which each one profits from what the former has compiled."""
 
 
+_KIND = "sigs.k8s.io/kind"
+KIND = Binary("kind", "kind", _KIND, _KIND, version_arguments=("version",))
+"""Only for clusters in Docker; not part of the lab's own cluster."""
+
+
 @cache
 def module_version(go_mod: str, module: str) -> str:
     """Return the version (no leading v) that a go.mod requires of a module.

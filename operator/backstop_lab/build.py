@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,12 +29,21 @@ _ERROR_LINES = 20
 
 def ensure_all() -> dict[str, Path]:
     """Return the path of every program by name; builds what is missing. Raises LabError."""
-    if any(binaries.find(binary) is None for binary in BINARIES):
-        with _exclusive(binaries.cache_directory()):
-            _build_missing()
-    found = {binary.name: binaries.find(binary) for binary in BINARIES}
-    ready = {name: path for name, path in found.items() if path is not None}
+    ready = _ensure(BINARIES)
     return {**ready, "envoy": binaries.find_envoy(), "crds": crds.ensure()}
+
+
+def ensure(binary: Binary) -> Path:
+    """Return the path of one program; builds it if it is missing. Raises LabError."""
+    return _ensure((binary,))[binary.name]
+
+
+def _ensure(wanted: Sequence[Binary]) -> dict[str, Path]:
+    if any(binaries.find(binary) is None for binary in wanted):
+        with _exclusive(binaries.cache_directory()):
+            _build_missing(wanted)
+    found = {binary.name: binaries.find(binary) for binary in wanted}
+    return {name: path for name, path in found.items() if path is not None}
 
 
 @contextmanager
@@ -49,11 +58,11 @@ def _exclusive(cache: Path) -> Iterator[None]:
         yield
 
 
-def _build_missing() -> None:
+def _build_missing(wanted: Sequence[Binary]) -> None:
     from rich.console import Console  # noqa: PLC0415 - needed once in many starts
 
     cache = binaries.cache_directory()
-    missing = [binary for binary in BINARIES if binaries.find(binary) is None]
+    missing = [binary for binary in wanted if binaries.find(binary) is None]
     if not missing:
         return
     console = Console(stderr=True, highlight=False)

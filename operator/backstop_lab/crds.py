@@ -59,6 +59,11 @@ def _read_definitions() -> Iterator[dict[str, Any]]:
                     yield document
 
 
+def module_file(module: str, path: str) -> Path:
+    """Return a file of a pinned module. Raises LabError when Go cannot download it."""
+    return _module_directory(find_go(cache_directory()), module) / path
+
+
 def _module_directory(go: Path, module: str) -> Path:
     version = module_version((_FAMILY / "go.mod").read_text(), module)
     done = subprocess.run(

@@ -7,6 +7,7 @@ expression that passes here is one that Prometheus understands.
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import lru_cache
 from typing import Final
 
@@ -77,6 +78,7 @@ def _confined(expression: str, labels: tuple[tuple[str, str], ...]) -> str:
         return f"backstop_placeholder_{len(texts) - 1}_"
 
     def swap(node: promql_parser.Expr) -> promql_parser.Expr | None:
+        _require_printable(node, expression)
         if isinstance(node, promql_parser.StringLiteral):
             return _parse(_quoted(placeholder(_quoted(node.val))))
         if isinstance(node, promql_parser.VectorSelector):
@@ -85,6 +87,15 @@ def _confined(expression: str, labels: tuple[tuple[str, str], ...]) -> str:
 
     printed = str(promql_parser.transform(_parse(expression), post_visit=swap))
     return _PLACEHOLDER.sub(lambda found: texts[int(found["number"])], printed)
+
+
+def _require_printable(node: promql_parser.Expr, expression: str) -> None:
+    """Refuse what the parser would print with another meaning."""
+    durations = (getattr(node, name, None) for name in ("range", "step", "offset"))
+    if any(isinstance(one, timedelta) and one.microseconds for one in durations):
+        raise PromqlError(f"{expression!r} has a duration with milliseconds: write whole seconds")
+    if isinstance(node, promql_parser.SubqueryExpr) and node.step is None:
+        raise PromqlError(f"{expression!r} has a subquery without step: write one, as in [10m:30s]")
 
 
 def _modifiers(node: promql_parser.VectorSelector) -> str:
@@ -96,7 +107,9 @@ def _modifiers(node: promql_parser.VectorSelector) -> str:
 def _selector(node: promql_parser.VectorSelector, labels: tuple[tuple[str, str], ...]) -> str:
     if node.matchers.or_matchers:
         raise PromqlError(f"{node} joins matchers with `or`: write one selector per alternative")
-    own = [f"{_label(m.name)}{_OPERATORS[str(m.op)]}{_quoted(m.value)}" for m in node.matchers.matchers]
+    own = [
+        f"{_label(m.name)}{_OPERATORS[str(m.op)]}{_quoted(m.value)}" for m in node.matchers.matchers
+    ]
     added = [f"{name}={_quoted(value)}" for name, value in labels]
     return f"{node.name or ''}{{{','.join(own + added)}}}"
 

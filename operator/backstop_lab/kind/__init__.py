@@ -1,0 +1,1 @@
+"""A kind cluster that has what the demo expects: gateway, Prometheus, and the image of its pods."""

@@ -92,6 +92,7 @@ class ApiProxy:
     before: Hook = _nothing
     after: Hook = _nothing
     writes: list[Write] = field(default_factory=list)
+    reads: list[str] = field(default_factory=list)
     port: int = 0
     _runner: web.AppRunner | None = None
 
@@ -130,6 +131,7 @@ class ApiProxy:
         body = await request.read()
         try:
             if request.method in {"GET", "HEAD"}:
+                self.reads.append(request.path)
                 return await self._forward(request, body, None)
             write = Write(request.method, request.raw_path, body)
             self.writes.append(write)

@@ -36,6 +36,14 @@ _API = {
 }
 
 
+async def remains(what: str, holds: Callable[[], Awaitable[object]], *, seconds: float) -> None:
+    """Check again and again for some seconds that `holds` stays true."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        assert await holds(), what
+        await asyncio.sleep(_POLL)
+
+
 async def until(what: str, probe: Callable[[], Awaitable[T]], *, seconds: float = 40) -> T:
     """Return the first true result of `probe`; fail with `what` if there is none in time."""
     deadline = time.monotonic() + seconds
@@ -103,24 +111,25 @@ class Stage:
     # The service and its traffic
 
     async def serve(
-        self, *, replicas: int = 2, weights: dict[str, int] | None = None, store: bool = False
+        self, weights: dict[str, int], *, replicas: int = 2, without: str = "", store: bool = False
     ) -> None:
         """Bring up the service behind the gateway, with steady load; return when all are ready.
 
-        The Services in `weights` are those of the route, each with a Deployment of its own.
+        The Services in `weights` are those of the route, each with a Deployment of its own, except
+        the one named in `without`. With `store` all but the fallback need the store.
         """
-        weights = weights or {TARGET: 100, FALLBACK: 0}
+        names = [name for name in weights if name != without]
+        needs = {"STORE": STORE} if store else {}
         if store:
             await self.apply(manifests.service(STORE), manifests.deployment(STORE))
-        needs = {"STORE": STORE} if store else {}
-        for name in weights:
+        for name in names:
             count = replicas if name == TARGET else 1
             variables = {} if name == FALLBACK else needs
             made = manifests.deployment(name, replicas=count, **variables)
             await self.apply(manifests.service(name), made)
         await self.apply(manifests.route(self.host, weights))
-        for name in (*weights, *([STORE] if store else [])):
-            await until(f"{name} is rolled out", lambda name=name: self.rolled_out(name))
+        for name in (*names, *([STORE] if store else [])):
+            await self.until_rolled_out(name)
         await self.stack.enter_async_context(self.load)
         await until("the gateway answers", self._answered)
 
@@ -161,14 +170,23 @@ class Stage:
             for pod in await self.pods(name):
                 await self.post_to_pod(pod, f"/fault?{rate}")
 
-    async def rolled_out(self, name: str) -> bool:
-        """Return whether all desired pods, and no others, run the newest template."""
-        found = await self.get("Deployment", name)
-        status, wanted = found.get("status", {}), found["spec"]["replicas"]
-        counts = ("replicas", "updatedReplicas", "availableReplicas")
-        return status.get("observedGeneration") == found["metadata"]["generation"] and all(
-            status.get(count, 0) == wanted for count in counts
-        )
+    async def until_rolled_out(self, name: str) -> None:
+        """Wait until all desired pods, and no others, run the newest template."""
+
+        async def complete() -> bool:
+            found = await self.get("Deployment", name)
+            status, wanted = found.get("status", {}), found["spec"]["replicas"]
+            counts = ("replicas", "updatedReplicas", "availableReplicas")
+            return status.get("observedGeneration") == found["metadata"]["generation"] and all(
+                status.get(count, 0) == wanted for count in counts
+            )
+
+        await until(f"{name} is rolled out", complete)
+
+    async def generation(self, name: str = TARGET) -> int:
+        """Return the generation of a Deployment: it grows with each change of its spec."""
+        number: int = (await self.get("Deployment", name))["metadata"]["generation"]
+        return number
 
     async def weights(self, rule: int = 0) -> dict[str, int]:
         """Return the weights of a rule of the route."""
@@ -243,9 +261,11 @@ class Stage:
             "the incident is resolved", lambda s: (s.get("incident") or {}).get("resolved")
         )
 
+        name = (await self.status())["incident"]["name"]
+
         async def shown() -> Object | None:
-            found = [i for i in await self.incidents() if i["status"]["phase"] == "Resolved"]
-            return found[0] if found else None
+            found = await self.get("Incident", name) if await self.exists("Incident", name) else {}
+            return found if found.get("status", {}).get("phase") == "Resolved" else None
 
         return await until("the Incident object is resolved", shown)
 
@@ -282,5 +302,6 @@ __all__ = [
     "Stage",
     "actions",
     "condition",
+    "remains",
     "until",
 ]

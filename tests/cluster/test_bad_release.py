@@ -18,7 +18,7 @@ async def test_bad_release_is_mitigated_rolled_back_and_resolved(stage: Stage) -
     tell each action with a typed reason.
     """
     operator = await stage.start()
-    await stage.serve(weights=WEIGHTS)
+    await stage.serve(WEIGHTS)
     await stage.watch()
     good = (await stage.until_good())["revisions"]["lastGood"]["fingerprint"]
     bad = await stage.release(VERSION="v2", ERROR_RATE="0.6")
@@ -65,7 +65,7 @@ def _container(deployment: dict) -> dict:
 async def test_mitigation_needs_no_complete_target(stage: Stage) -> None:
     """With one of three pods never ready, a fault of the other two still moves the traffic."""
     await stage.start()
-    await stage.serve(replicas=3, weights=WEIGHTS)
+    await stage.serve(WEIGHTS, replicas=3)
     await stage.post_to_pod((await stage.pods(TARGET))[0], "/unready")
 
     async def two_ready() -> bool:

@@ -104,7 +104,9 @@ def aborted(**changes: Any) -> IncidentSeen:
 
 
 def canary(*since: Snapshot) -> Story:
-    return story(snapshot(1, weights={**ALL_TO_TARGET, "ranker": 99, "ranker-candidate": 1}), *since)
+    return story(
+        snapshot(1, weights={**ALL_TO_TARGET, "ranker": 99, "ranker-candidate": 1}), *since
+    )
 
 
 def test_an_aborted_canary_ends_well_once_it_has_stayed_without_traffic() -> None:
@@ -112,7 +114,9 @@ def test_an_aborted_canary_ends_well_once_it_has_stayed_without_traffic() -> Non
     trial = {"phase": "Aborted"}
     early = snapshot(2, aborted(detected=moment(2)), candidate=trial)
     late = snapshot(15, aborted(), candidate=trial)
-    assert any("all traffic is the target's" in text for text in missing(BadCanary(), canary(early)))
+    assert any(
+        "all traffic is the target's" in text for text in missing(BadCanary(), canary(early))
+    )
     assert missing(BadCanary(), canary(early, late)) == []
 
 

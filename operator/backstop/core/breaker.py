@@ -60,7 +60,7 @@ def _rollback(view: View, episode: Episode) -> Step | None:
     current = view.status.revisions.current
     if current is None or current.since > episode.detected:
         return None
-    return _step(view, episode, StepKind.ROLLBACK, f"repair: {episode.why}")
+    return _step(view, episode, StepKind.ROLLBACK, episode.why)
 
 
 def _probe(view: View, episode: Episode) -> Step | None:

@@ -102,7 +102,9 @@ def _begin_or_resolve(view: View, diagnosis: Diagnosis | None) -> ModelMonitorSt
         return view.status.model_copy(update={"incident": begun})
     if episode is not None and _is_over(view, episode):
         resolved = episodes.resolve(episode, view.now)
-        return view.status.model_copy(update={"incident": resolved})
+        return view.status.model_copy(
+            update={"incident": resolved, "evidence_from": resolved.resolved}
+        )
     return view.status
 
 

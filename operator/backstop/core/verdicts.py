@@ -42,7 +42,8 @@ class History:
 class SignalVerdict:
     """The verdict on one signal of one arm, with its numbers in ``why``.
 
-    A breach began after ``onset`` and not later than ``seen``, both Unix times.
+    A breach began after ``onset`` and not later than ``seen``; the bound last held at ``clean_at``.
+    All three are Unix times.
     """
 
     name: str
@@ -53,6 +54,7 @@ class SignalVerdict:
     reason: str = ""
     onset: float | None = None
     seen: float | None = None
+    clean_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,7 @@ def judge(
         measured.why,
         onset=onset,
         seen=None if onset is None else updated.broken_at or newest,
+        clean_at=updated.clean_at,
     )
     return verdict, updated
 

@@ -1,8 +1,8 @@
 """Materialises a pod's volumes as directories and mounts them where its containers expect them.
 
 The mounts are made in a mount namespace of the container's own, so they neither need privileges
-nor show elsewhere. A mount path that does not exist on this machine is made in an overlay or,
-directly below the root, in a root directory that is assembled from bind mounts. Contents are those
+nor show elsewhere. A mount path that does not exist on this machine is made in
+a directory that covers the existing one or, below the root itself, in a root of bind mounts. Contents are those
 at the pod's start; later changes of a ConfigMap or Secret do not arrive.
 """
 
@@ -82,43 +82,51 @@ def mount_script(mounts: Iterable[Mount], scratch: Path) -> list[str]:
     wanted = [Mount(mount.source, _resolved(mount.target), mount.read_only) for mount in mounts]
     if not wanted:
         return []
+    ancestors = {mount.target: _existing_ancestor(mount.target) for mount in wanted}
     lines: list[str] = []
+    for number, ancestor in enumerate(sorted(set(ancestors.values()) - {Path("/")})):
+        if ancestor not in ancestors:
+            lines += _extensible(ancestor, scratch / f"view-{number}")
+    for mount in wanted:
+        lines += _bind(mount)
+    lines.append('exec "$@"')
+    if Path("/") not in ancestors.values():
+        return lines
     root = scratch / "root"
-    needs_root = any(_existing_ancestor(mount.target) == Path("/") for mount in wanted)
-    if needs_root:
-        lines += _assembled_root(root)
-    overlaid: set[Path] = set()
-    for number, mount in enumerate(wanted):
-        ancestor = _existing_ancestor(mount.target)
-        inside = root / mount.target.relative_to("/") if needs_root else mount.target
-        if ancestor not in (mount.target, Path("/")) and ancestor not in overlaid:
-            overlaid.add(ancestor)
-            base = root / ancestor.relative_to("/") if needs_root else ancestor
-            lines += _overlay(base, scratch / f"overlay-{number}")
-        lines += _bind(mount, inside)
-    working_directory = '"$PWD"'
-    if needs_root:
-        change = f"exec chroot {shlex.quote(str(root))}"
-        return [*lines, f'{change} sh -c \'cd "$0" && exec "$@"\' {working_directory} "$@"']
-    return [*lines, 'exec "$@"']
+    inside = shlex.quote("\n".join(["set -e", 'cd "$0"', *lines]))
+    return [
+        *_assembled_root(root),
+        f'exec chroot {shlex.quote(str(root))} sh -c {inside} "$PWD" "$@"',
+    ]
 
 
-def _bind(mount: Mount, target: Path) -> list[str]:
-    source, place = shlex.quote(str(mount.source)), shlex.quote(str(target))
+def _bind(mount: Mount) -> list[str]:
+    source, place = shlex.quote(str(mount.source)), shlex.quote(str(mount.target))
     make = f"mkdir -p {place}"
     if mount.source.is_file():
-        make = f"mkdir -p {shlex.quote(str(target.parent))}; touch {place}"
+        make = f"mkdir -p {shlex.quote(str(mount.target.parent))}; touch {place}"
     lines = [f"[ -e {place} ] || {{ {make}; }}", f"mount --bind {source} {place}"]
     if mount.read_only:
         lines.append(f"mount -o remount,bind,ro {place}")
     return lines
 
 
-def _overlay(lower: Path, scratch: Path) -> list[str]:
-    upper, work = shlex.quote(str(scratch / "upper")), shlex.quote(str(scratch / "work"))
-    place = shlex.quote(str(lower))
-    options = f"lowerdir={place},upperdir={upper},workdir={work}"
-    return [f"mkdir -p {upper} {work}", f"mount -t overlay overlay -o {options} {place}"]
+def _extensible(directory: Path, scratch: Path) -> list[str]:
+    """Cover a directory with one of links to its entries, where new entries can be made.
+
+    An overlay would be simpler, but the kernel refuses it where something below is a mount of an
+    outer namespace, as /etc/hosts is in any container.
+    """
+    original, view = shlex.quote(str(scratch / "original")), shlex.quote(str(scratch / "view"))
+    place = shlex.quote(str(directory))
+    entries = f"find {original} -mindepth 1 -maxdepth 1"
+    return [
+        f"rm -rf {view}; mkdir -p {original} {view}",
+        f"mount --rbind {place} {original}",
+        f"{entries} -type l -exec cp -P -t {view} {{}} +",  # may be relative to its place
+        f"{entries} ! -type l -exec ln -s -t {view} {{}} +",
+        f"mount --bind {view} {place}",
+    ]
 
 
 def _assembled_root(root: Path) -> list[str]:

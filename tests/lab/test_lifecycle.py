@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.lab.cluster import eventually
 
 pytestmark = pytest.mark.cluster
@@ -41,7 +40,7 @@ def _marked(marker: str) -> list[int]:
 
 
 def _start(*command: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+    return subprocess.Popen(  # noqa: S603 - commands of the tests
         [sys.executable, "-m", "backstop_lab", "exec", "--", *command],
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "operator")},
@@ -79,7 +78,11 @@ def test_exit_code_of_the_command_is_returned(marker: str) -> None:
 
 def test_component_that_dies_is_named(marker: str) -> None:
     """When a part of the cluster ends, the run fails and says which, with its log."""
-    script = 'for p in /proc/[0-9]*; do case "$(readlink $p/exe)" in */contour) kill -9 ${p#/proc/};; esac; done; sleep 60'
+    script = """
+        for process in /proc/[0-9]*; do
+            case "$(readlink $process/exe)" in */contour) kill -9 ${process#/proc/};; esac
+        done
+        sleep 60"""
     run = _start("sh", "-c", script)
     _, errors = run.communicate(timeout=90)
     assert run.returncode == 1

@@ -130,17 +130,18 @@ def test_existing_mount_path_is_bound_in_place(tmp_path: Path) -> None:
     script = "\n".join(mount_script([Mount(tmp_path, target, read_only=True)], tmp_path))
     assert f"mount --bind {tmp_path} {target}" in script
     assert f"remount,bind,ro {target}" in script
-    assert "overlay" not in script
+    assert "view" not in script
     assert "chroot" not in script
 
 
 def test_missing_mount_path_never_touches_the_machine(tmp_path: Path) -> None:
-    """A path that is missing is made in an overlay, or in an assembled root below `/`."""
+    """A path that is missing is made in a covering directory, or in an assembled root."""
     inside = "\n".join(mount_script([Mount(tmp_path, tmp_path / "no" / "such")], tmp_path))
-    assert f"lowerdir={tmp_path},upperdir=" in inside
+    assert f"mount --bind {tmp_path}/view-0/view {tmp_path}\n" in inside
     at_root = "\n".join(mount_script([Mount(tmp_path, Path("/no-such-directory/a"))], tmp_path))
-    assert f"mkdir -p {tmp_path}/root/no-such-directory/a" in at_root
-    assert f"exec chroot {tmp_path}/root" in at_root
+    before, _, after = at_root.partition(f"exec chroot {tmp_path}/root")
+    assert "no-such-directory" not in before
+    assert "mkdir -p /no-such-directory/a" in after
 
 
 def _state(name: str = "main", **state: Any) -> ContainerState:

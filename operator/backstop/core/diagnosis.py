@@ -56,9 +56,22 @@ def diagnose(verdicts: tuple[SignalVerdict, ...], release: ReleaseContext) -> Di
     candidate = _breached(verdicts, Arm.CANDIDATE)
     if target:
         return _blame_target(target, candidate, release)
-    if candidate:
-        return _blame_candidate(candidate, overall(verdicts, Arm.TARGET))
-    return None
+    alone = tuple(one for one in candidate if not _may_be_shared(one, verdicts))
+    return _blame_candidate(alone, overall(verdicts, Arm.TARGET)) if alone else None
+
+
+def _may_be_shared(candidate: SignalVerdict, verdicts: Iterable[SignalVerdict]) -> bool:
+    """Return whether the target may yet turn out to have the candidate's fault as well.
+
+    A target that is Healthy must have been seen to hold the bound after the candidate broke it.
+    """
+    return any(
+        one.arm is Arm.TARGET
+        and one.name == candidate.name
+        and one.verdict is Verdict.HEALTHY
+        and (one.clean_at or 0.0) < (candidate.seen or 0.0)
+        for one in verdicts
+    )
 
 
 def _blame_candidate(candidate: tuple[SignalVerdict, ...], target: Verdict) -> Diagnosis:

@@ -56,6 +56,10 @@ class Component:
             raise self._failure(f"exited with code {code}")
 
     def _failure(self, what: str) -> LabError:
-        text = self._log.read_text(errors="replace") if self._log.exists() else ""
-        tail = "\n".join(line[:400] for line in text.splitlines()[-_TAIL_LINES:])
-        return LabError(f"{self.name} {what}. The last lines of its log:\n{tail}")
+        return LabError(f"{self.name} {what}. The last lines of its log:\n{log_tail(self._log)}")
+
+
+def log_tail(file: Path) -> str:
+    """Return the last lines of a log, each cut to a readable length."""
+    text = file.read_text(errors="replace") if file.exists() else ""
+    return "\n".join(line[:400] for line in text.splitlines()[-_TAIL_LINES:])

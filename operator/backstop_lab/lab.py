@@ -18,7 +18,7 @@ import aiohttp
 
 from backstop_lab import control_plane, crds, gateway, network, prometheus
 from backstop_lab.binaries import cache_directory
-from backstop_lab.component import Component
+from backstop_lab.component import Component, log_tail
 from backstop_lab.errors import LabError
 from backstop_lab.kube_api import KubeApi
 from backstop_lab.node import Node
@@ -28,6 +28,7 @@ from backstop_lab.service_proxy import ServiceProxy
 log = logging.getLogger(__name__)
 
 _READY_SECONDS = 90.0
+_POLL_SECONDS = 0.05
 _COMMAND_GRACE_SECONDS = 10.0
 _NOT_RUNNABLE = 127
 _INTERRUPTED = 128 + signal.SIGINT
@@ -143,10 +144,7 @@ class _Lab:
             await definitions
             log.info("definitions are installed")
             await self._start_gateway(api, credentials.admin)
-            prometheus_pod = Component("prometheus", [], self._directory / "logs")
-            await prometheus_pod.wait_ready(
-                lambda: prometheus.is_ready(api), seconds=_READY_SECONDS
-            )
+            await self._wait_for_prometheus(api)
             yield self._environment(credentials.admin)
 
     async def _start(self, name: str, arguments: Sequence[str | Path]) -> Component:
@@ -181,6 +179,15 @@ class _Lab:
         envoy = await self._start("envoy", await gateway.envoy(self._programs, etc))
         await contour.wait_ready(lambda: gateway.is_programmed(api), seconds=_READY_SECONDS)
         await envoy.wait_ready(lambda: gateway.envoy_is_ready(etc), seconds=_READY_SECONDS)
+
+    async def _wait_for_prometheus(self, api: KubeApi) -> None:
+        deadline = time.monotonic() + _READY_SECONDS
+        while not await prometheus.is_ready(api):
+            if time.monotonic() > deadline:
+                logs = sorted((self._directory / "pods").glob(f"{prometheus.NAMESPACE}.*"))
+                tail = "\n".join(log_tail(log) for log in logs) or "(its pod has not started)"
+                raise LabError(f"prometheus was not ready after {_READY_SECONDS:.0f} s:\n{tail}")
+            await asyncio.sleep(_POLL_SECONDS)
 
     def _pod_environment(self) -> dict[str, str]:
         """Return what a pod inherits: search paths only, as if its image held this Python."""

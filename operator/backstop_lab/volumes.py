@@ -1,9 +1,9 @@
 """Materialises a pod's volumes as directories and mounts them where its containers expect them.
 
 The mounts are made in a mount namespace of the container's own, so they neither need privileges
-nor show elsewhere. A mount path that does not exist on this machine is made in
-a directory that covers the existing one or, below the root itself, in a root of bind mounts. Contents are those
-at the pod's start; later changes of a ConfigMap or Secret do not arrive.
+nor show elsewhere. A mount path that does not exist on this machine is made in a directory that
+covers the existing one or, below the root itself, in a root of bind mounts. Contents are those at
+the pod's start; later changes of a ConfigMap or Secret do not arrive.
 """
 
 from __future__ import annotations

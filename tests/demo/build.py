@@ -82,6 +82,7 @@ def result(**changes: Any) -> Result:
         "requests": Tally(2000, 40),
         "error_ratio": [(-0.5, 0.0), (8.5, 0.3), (12.0, 0.0)],
         "weights": [(-3.0, ALL_TO_TARGET), (9.7, ALL_TO_FALLBACK), (18.0, ALL_TO_TARGET)],
+        "verdicts": [(-1.0, "Healthy"), (9.5, "Breached"), (14.0, "Healthy")],
         "why": "errors 30 %",
         "notes": [(9.6, "circuit opened | weights moved")],
         **changes,

@@ -83,7 +83,7 @@ def test_the_version_of_a_deployment_is_read_from_its_environment() -> None:
     ],
 )
 def test_a_rollout_is_complete_when_no_old_pod_is_left(
-    status: dict[str, int], complete: bool
+    status: dict[str, int], *, complete: bool
 ) -> None:
     """A status about an older generation, or a pod too many or too few, is not complete."""
     whole = {"observedGeneration": 2, **dict.fromkeys(("replicas", "updatedReplicas"), 3)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,7 @@ async def test_requests_carry_the_host_and_are_recorded_with_who_answered(tmp_pa
     assert hosts == {"a.test"}
     assert {(one.status, one.version, one.served_by) for one in seen} == {(503, "v2", "pod-1")}
     due = sorted(one.start for one in seen)
-    gaps = {round(later - earlier, 3) for earlier, later in zip(due, due[1:], strict=False)}
+    gaps = {round(later - earlier, 3) for earlier, later in pairwise(due)}
     assert gaps == {1 / RATE}
 
 
@@ -83,7 +84,7 @@ async def test_a_process_ends_with_its_context_even_if_it_ignores_the_request(
     log = tmp_path / "deaf.log"
     async with running("deaf", [PYTHON, "-c", f"{deaf}; time.sleep(600)"], log) as child:
         async with asyncio.timeout(10):
-            while "deaf" not in log.read_text():
+            while "deaf" not in log.read_text():  # noqa: ASYNC110 - another process writes it
                 await asyncio.sleep(0.02)
         child.require_alive()
     with pytest.raises(DemoError, match="code -9"):

@@ -111,4 +111,5 @@ def test_a_story_is_summed_up_from_the_incident_and_the_requests() -> None:
     assert summed.lasted == 19.0
     assert [at for at, _ in summed.weights[1:]] == [moment(9.7).timestamp() - INJECTED, 19.0]
     assert summed.weights[-1][1] == ALL_TO_TARGET
+    assert [verdict for _, verdict in summed.verdicts] == ["Healthy"]
     assert [(round(at, 6), text) for at, text in summed.notes] == [(9.6, "circuit opened")]

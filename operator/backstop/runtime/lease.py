@@ -51,11 +51,18 @@ class Lease:
                 renewed = time.monotonic() if holding else renewed
             if holding and not self.held:
                 self.held = True
-                await gained()
+                await self._begin(gained)
             elif self.held and not holding:
                 self.held = False
                 lost()
             await asyncio.sleep(self.retry)
+
+    async def _begin(self, gained: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await gained()
+        except OutsideError as error:
+            _LOG.warning("cannot act yet", error=str(error))
+            await self.release()
 
     async def _try(self) -> bool:
         path = f"{self._collection}/{self.name}"

@@ -10,7 +10,7 @@ import signal
 import socket
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,7 +130,7 @@ class Operator:
         await self.watch.list(self.api, list(self.options.namespaces), fresh=True)
         self.watch.active = True
         self.watch.everything_due(spread=1.0 if len(self.loop.records) > 100 else 0.0)  # noqa: PLR2004
-        self._looping = asyncio.create_task(self.loop.run(), name="loop")
+        self._looping = self._task(self.loop.run(), "loop")
         metrics.LEADER.set(1)
 
     def step_down(self) -> None:
@@ -140,6 +140,20 @@ class Operator:
         metrics.LEADER.set(0)
         if self._looping is not None:
             self._looping.cancel()
+        self.exit_code = 1
+        self.stop.set()
+
+    def _task(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Start a task that the operator needs: when it fails, the operator ends."""
+        task = asyncio.create_task(coroutine, name=name)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or task.exception() is None:
+            return
+        _LOG.error("a part of the operator failed; exiting", part=task.get_name())
+        _LOG.error("because of", exc_info=task.exception())
         self.exit_code = 1
         self.stop.set()
 
@@ -165,10 +179,10 @@ class Operator:
         )
         self.events.start()
         tasks = [
-            asyncio.create_task(self.loop.beat(), name="beat"),
-            asyncio.create_task(self.publisher.run(), name="publisher"),
-            asyncio.create_task(self.resync(), name="resync"),
-            asyncio.create_task(self.lease.run(self.lead, self.step_down), name="lease"),
+            self._task(self.loop.beat(), "beat"),
+            self._task(self.publisher.run(), "publisher"),
+            self._task(self.resync(), "resync"),
+            self._task(self.lease.run(self.lead, self.step_down), "lease"),
         ]
         try:
             yield
@@ -221,6 +235,9 @@ async def run(options: Options) -> int:
                 standalone=True,
                 stop_flag=operator.stop,
             )
+            if not operator.stop.is_set():
+                _LOG.error("the watches ended by themselves; exiting")
+                operator.exit_code = 1
     finally:
         await api.close()
     return operator.exit_code

@@ -1,4 +1,7 @@
-"""One chart per scenario: what users saw with and without Backstop, and where the traffic went."""
+"""One chart per scenario: what users saw with and without Backstop, and what Backstop did about it.
+
+Time counts from the first failed request, so the two runs lie on top of each other.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,19 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from backstop_lab.demo.report import Pair, pairs
-from backstop_lab.demo.results import Result
+from backstop_lab.demo.results import BEFORE_SECONDS, Result
 
 _INK, _MUTED, _GRID = "#1f2933", "#616e7c", "#e4e7eb"
 _WITH, _WITHOUT = "#0b6e99", "#d1495b"
-_SERVICE_COLOURS = ("#4c9bc1", "#b79ad6", "#edae49")
-_MARKS = ("detected", "mitigated", "repaired", "resolved")
-_SMOOTH_POINTS = 2
-_BEFORE_SECONDS = 2.0
-_SIZE = (10.0, 5.4)
+_SERVICE_COLOURS = ("#4c9bc1", "#a98bd0", "#edae49")
+_VERDICT_COLOURS = {"Healthy": "#8cc79b", "Breached": "#e08a94", "Unknown": "#cbd2d9"}
+_SIZE = (10.0, 5.6)
 _DPI = 130
+_MARKS = ("detected", "mitigated", "repaired", "resolved")
+_MARK_ROWS = 4
+_POINTS_PER_ROW = 13
+_CHARACTER = 0.0088
+"""Width of a character of a mark, as a share of the width of the axes."""
 
 
 def draw_all(played: Sequence[Result], directory: Path) -> dict[str, str]:
@@ -36,15 +42,30 @@ def draw(pair: Pair, path: Path) -> None:
     """Draw one scenario as PNG."""
     figure = Figure(figsize=_SIZE, dpi=_DPI, facecolor="white")
     FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(2, 1, height_ratios=(3, 2), hspace=0.16)
+    grid = figure.add_gridspec(3, 1, height_ratios=(10, 6, 1), hspace=0.14)
     errors = figure.add_subplot(grid[0])
     weights = figure.add_subplot(grid[1], sharex=errors)
+    verdicts = figure.add_subplot(grid[2], sharex=errors)
+    onset = _onset(pair.acted)
+    errors.set_xlim(-onset - BEFORE_SECONDS, pair.acted.lasted - onset)
     _draw_errors(errors, pair)
     _draw_weights(weights, pair.acted)
-    _draw_marks(errors, weights, pair.acted)
-    onset = _onset(pair.acted)
-    errors.set_xlim(-onset - _BEFORE_SECONDS, pair.acted.lasted - onset)
-    errors.set_title(_headline(pair), loc="left", fontsize=13, color=_INK, pad=34, weight="bold")
+    _draw_verdicts(verdicts, pair.acted)
+    rows = _draw_marks((errors, weights, verdicts), pair.acted)
+    pad = 12 + _POINTS_PER_ROW * rows
+    errors.set_title(_headline(pair), loc="left", fontsize=13, color=_INK, pad=pad, weight="bold")
+    handles = [
+        handle for axes in (errors, weights) for handle in axes.get_legend_handles_labels()[0]
+    ]
+    figure.legend(
+        handles=handles,
+        loc="upper center",
+        bbox_to_anchor=(0.51, 0.04),
+        ncols=len(handles),
+        frameon=False,
+        labelcolor=_INK,
+        columnspacing=1.4,
+    )
     figure.savefig(path, bbox_inches="tight", pad_inches=0.2)
 
 
@@ -69,11 +90,9 @@ def _draw_errors(axes: Axes, pair: Pair) -> None:
         highest = max(highest, *ratios)
         axes.plot(times, ratios, color=colour, linewidth=2, label=name, solid_joinstyle="round")
         axes.fill_between(times, ratios, color=colour, alpha=0.12, linewidth=0)
-    axes.set_ylim(0, min(1.02, highest * 1.15))
+    axes.set_ylim(0, min(1.02, highest * 1.1))
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     axes.set_ylabel("requests failing", color=_MUTED)
-    axes.legend(loc="upper left", framealpha=1, edgecolor="white", labelcolor=_INK)
-    axes.tick_params(labelbottom=False)
     _plain(axes)
 
 
@@ -87,36 +106,56 @@ def _draw_weights(axes: Axes, result: Result) -> None:
     axes.set_ylim(0, 1)
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     axes.set_ylabel("traffic", color=_MUTED)
-    axes.set_xlabel("seconds after the first request failed", color=_MUTED)
-    axes.legend(
-        loc="upper center", bbox_to_anchor=(0.5, -0.3), ncols=3, frameon=False, labelcolor=_INK
-    )
     _plain(axes)
 
 
-def _draw_marks(errors: Axes, weights: Axes, result: Result) -> None:
-    """Mark the moments; labels that would touch go to the row above."""
+def _draw_verdicts(axes: Axes, result: Result) -> None:
+    onset = _onset(result)
+    ends = [at for at, _ in result.verdicts[1:]] + [result.lasted]
+    whole = result.lasted + BEFORE_SECONDS
+    for (begin, verdict), end in zip(result.verdicts, ends, strict=True):
+        axes.axvspan(begin - onset, end - onset, color=_VERDICT_COLOURS[verdict], linewidth=0)
+        if (end - begin) / whole > (len(verdict) + 2) * _CHARACTER:
+            middle = (begin + end) / 2 - onset
+            axes.text(middle, 0.5, verdict, ha="center", va="center", fontsize=8, color=_INK)
+    axes.set_ylim(0, 1)
+    axes.set_yticks([])
+    axes.set_ylabel("verdict", color=_MUTED, rotation=0, ha="right", va="center")
+    axes.set_xlabel(_clock(result), color=_MUTED)
+    _plain(axes, labelled=True)
+
+
+def _draw_marks(all_axes: Sequence[Axes], result: Result) -> int:
+    """Mark the moments above the chart, in as many rows as they need, and return that number."""
     onset = _onset(result)
     moments = {"injected": -onset} | {
         name: at - onset for name in _MARKS if (at := getattr(result.moments, name)) is not None
     }
-    span = result.lasted + _BEFORE_SECONDS
-    taken = [-span, -span]
+    width = result.lasted + BEFORE_SECONDS
+    free_from = [-width] * _MARK_ROWS
+    used = 0
     for name, at in sorted(moments.items(), key=lambda item: item[1]):
-        for axes in (errors, weights):
+        text = name if name == "injected" else f"{name} {at:.1f} s"
+        row = next((row for row in range(_MARK_ROWS) if free_from[row] <= at), _MARK_ROWS - 1)
+        free_from[row] = at + (len(text) + 1) * _CHARACTER * width
+        used = max(used, row + 1)
+        for axes in all_axes:
             axes.axvline(at, color=_INK, linewidth=0.9, linestyle=(0, (2, 2)))
-        row = 0 if at - taken[0] > span * 0.1 else 1
-        taken[row] = at
-        errors.annotate(
-            name if name == "injected" else f"{name} {at:.1f} s",
+        all_axes[0].annotate(
+            text,
             xy=(at, 1),
             xycoords=("data", "axes fraction"),
-            xytext=(0, 4 + 13 * row),
+            xytext=(-2, 4 + _POINTS_PER_ROW * row),
             textcoords="offset points",
             fontsize=9,
             color=_INK,
-            ha="left",
         )
+    return used
+
+
+def _clock(result: Result) -> str:
+    since = "the injection" if result.moments.began is None else "the first failed request"
+    return f"seconds after {since}"
 
 
 def _onset(result: Result) -> float:
@@ -129,9 +168,9 @@ def _shares(weights: dict[str, int]) -> dict[str, float]:
     return {name: weight / total for name, weight in weights.items()}
 
 
-def _plain(axes: Axes) -> None:
+def _plain(axes: Axes, *, labelled: bool = False) -> None:
     axes.grid(axis="y", color=_GRID, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.tick_params(colors=_MUTED, length=0)
+    axes.tick_params(colors=_MUTED, length=0, labelbottom=labelled)
     for side in axes.spines.values():
         side.set_visible(False)

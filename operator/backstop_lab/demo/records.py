@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Self
+from typing import Self
 
 NO_ANSWER = 0
 """The status of a request that got no answer in time."""
@@ -90,17 +90,19 @@ class RecordReader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file: IO[str] | None = None
+        self._position = 0
         self._rest = ""
         self._records: list[Record] = []
 
     def read(self) -> Sequence[Record]:
         """Return all records up to now. A line that is not finished yet is left for later."""
-        if self._file is None:
-            if not self._path.exists():
-                return self._records
-            self._file = self._path.open()
-        *lines, self._rest = (self._rest + self._file.read()).split("\n")
+        if not self._path.exists():
+            return self._records
+        with self._path.open() as file:
+            file.seek(self._position)
+            text = file.read()
+            self._position = file.tell()
+        *lines, self._rest = (self._rest + text).split("\n")
         self._records.extend(Record.from_line(line) for line in lines)
         return self._records
 

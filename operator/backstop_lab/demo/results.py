@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from backstop_lab.demo.records import (
     Record,
@@ -15,12 +15,16 @@ from backstop_lab.demo.records import (
     ratio_over_time,
     tally,
 )
+from backstop_lab.demo.snapshot import Snapshot
 from backstop_lab.demo.story import Story, unix
+
+_T = TypeVar("_T")
 
 BIN_SECONDS = 0.5
 """Width of a point in the charts."""
 
-_BEFORE_SECONDS = 3.0
+BEFORE_SECONDS = 1.0
+"""How much of the time before the injection the charts show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class Result:
     requests: Tally
     error_ratio: list[tuple[float, float]]
     weights: list[tuple[float, dict[str, int]]]
+    verdicts: list[tuple[float, str]]
     why: str = ""
     unmet: list[str] = field(default_factory=list)
     notes: list[tuple[float, str]] = field(default_factory=list)
@@ -72,6 +77,7 @@ class Result:
                 "requests": Tally(**data["requests"]),
                 "error_ratio": [(at, ratio) for at, ratio in data["error_ratio"]],
                 "weights": [(at, weights) for at, weights in data["weights"]],
+                "verdicts": [(at, verdict) for at, verdict in data["verdicts"]],
                 "notes": [(at, text) for at, text in data["notes"]],
             }
         )
@@ -103,8 +109,9 @@ def conclude(
         lasted=end - begin,
         moments=Moments(*(None if at is None else at - begin for at in moments)),
         requests=tally(records, begin, end),
-        error_ratio=_shifted(ratio_over_time(records, begin - _BEFORE_SECONDS, end, BIN_SECONDS)),
-        weights=_changes(story),
+        error_ratio=_shifted(ratio_over_time(records, begin - BEFORE_SECONDS, end, BIN_SECONDS)),
+        weights=_changes(story, lambda snapshot: dict(snapshot.weights)),
+        verdicts=_changes(story, lambda snapshot: snapshot.monitor.verdict.value),
         why=why,
         unmet=list(unmet),
         notes=[(at - begin, text) for at, text in notes],
@@ -122,15 +129,15 @@ def load(path: Path) -> list[Result]:
 
 
 def _shifted(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    return [(at - _BEFORE_SECONDS, ratio) for at, ratio in points]
+    return [(at - BEFORE_SECONDS, ratio) for at, ratio in points]
 
 
-def _changes(story: Story) -> list[tuple[float, dict[str, int]]]:
-    """Return the weights at the injection and at each change."""
-    changes = [(-_BEFORE_SECONDS, dict(story.before.weights))]
+def _changes(story: Story, read: Callable[[Snapshot], _T]) -> list[tuple[float, _T]]:
+    """Return what `read` finds at the injection and at each change."""
+    changes = [(-BEFORE_SECONDS, read(story.before))]
     for snapshot in story.since:
-        if dict(snapshot.weights) != changes[-1][1]:
-            changes.append((snapshot.at - story.injected, dict(snapshot.weights)))
+        if read(snapshot) != changes[-1][1]:
+            changes.append((snapshot.at - story.injected, read(snapshot)))
     return changes
 
 

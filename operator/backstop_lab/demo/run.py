@@ -26,6 +26,7 @@ from backstop_lab.demo.stage import Stage
 
 _RATE = "100"
 _INTERRUPTED = 130
+_LOG_WIDTH = 140
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -83,6 +84,8 @@ async def _run(options: argparse.Namespace) -> int:
     if options.context:
         await cluster.use_context(options.context, out)
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=_LOG_WIDTH)
     names: list[str] = options.scenario or list(ALL)
     with display.choose(console) as screen:
         async with _stage(places, options.image, out, screen) as stage:

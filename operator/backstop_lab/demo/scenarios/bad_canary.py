@@ -16,11 +16,11 @@ from backstop_lab.demo.scenarios.scenario import (
 from backstop_lab.demo.snapshot import Snapshot
 from backstop_lab.demo.story import Check, Story, invariant
 
-_STAYS_SECONDS = 3.0
+_STAYS_SECONDS = 8.0
 
 
 class BadCanary(Scenario):
-    """The candidate is slower and fails six of ten requests; it sees one request a second."""
+    """The candidate is slower and fails nine of ten requests; it sees one request a second."""
 
     name: ClassVar[str] = "bad-canary"
     title: ClassVar[str] = "Bad canary at 1 %"
@@ -29,7 +29,7 @@ class BadCanary(Scenario):
     async def prepare(self, cluster: Cluster) -> None:
         """Deploy the bad candidate, which gets no traffic yet."""
         await cluster.set_environment(
-            CANDIDATE, "VERSION=v2-rc1", "ERROR_RATE=0.6", "EXTRA_LATENCY_MS=400"
+            CANDIDATE, "VERSION=v2-rc1", "ERROR_RATE=0.9", "EXTRA_LATENCY_MS=400"
         )
         await cluster.wait_rolled_out(CANDIDATE)
 

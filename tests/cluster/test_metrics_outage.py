@@ -46,5 +46,7 @@ async def test_without_metrics_nothing_moves_and_the_status_says_why(
         assert not operator.proxy.wrote(What.ROUTE, What.DEPLOYMENT)
         assert stage.load.since(began)[500, TARGET] > 50
         await source.set(Gate.OPEN)
-        opened = await stage.until_circuit("Open")
-        assert condition(opened, "MetricsAvailable")["status"] == "True"
+        await stage.until_circuit("Open")
+        await stage.until_status(
+            "the source is back", lambda s: condition(s, "MetricsAvailable")["status"] == "True"
+        )

@@ -80,6 +80,7 @@ def verdict(
     pillar: Pillar = Pillar.SYSTEM,
     onset: float | None = None,
     seen: float | None = None,
+    clean_at: float | None = None,
     why: str = "errors 50 % (5 of 10), allowed 5%",
     reason: str | None = None,
 ) -> SignalVerdict:
@@ -89,7 +90,9 @@ def verdict(
     if outcome is Verdict.BREACHED:
         onset = T0 if onset is None else onset
         seen = onset if seen is None else seen
-    return SignalVerdict(name, arm, pillar, outcome, why, reason, onset, seen)
+    if outcome is Verdict.HEALTHY and clean_at is None:
+        clean_at = T0
+    return SignalVerdict(name, arm, pillar, outcome, why, reason, onset, seen, clean_at)
 
 
 def deployment(

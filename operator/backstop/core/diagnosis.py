@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from backstop.api.status import Arm, Cause, Verdict
-from backstop.core.signals.rule import Pillar
+from backstop.core.signals.rule import Pillar, UnknownReason
 from backstop.core.units import say_seconds
 from backstop.core.verdicts import SignalVerdict, overall
 
@@ -60,18 +60,20 @@ def diagnose(verdicts: tuple[SignalVerdict, ...], release: ReleaseContext) -> Di
     return _blame_candidate(alone, overall(verdicts, Arm.TARGET)) if alone else None
 
 
+_WAITING = UnknownReason.WARMING_UP
+
+
 def _may_be_shared(candidate: SignalVerdict, verdicts: Iterable[SignalVerdict]) -> bool:
     """Return whether the target may yet turn out to have the candidate's fault as well.
 
-    A target that is Healthy must have been seen to hold the bound after the candidate broke it.
+    A target that is Healthy must have been seen to hold the bound after the candidate broke it;
+    one that has not been looked at often enough for a verdict is waited for.
     """
-    return any(
-        one.arm is Arm.TARGET
-        and one.name == candidate.name
-        and one.verdict is Verdict.HEALTHY
-        and (one.clean_at or 0.0) < (candidate.seen or 0.0)
-        for one in verdicts
-    )
+    for one in verdicts:
+        if one.arm is Arm.TARGET and one.name == candidate.name:
+            early = (one.clean_at or 0.0) < (candidate.seen or 0.0)
+            return (one.verdict is Verdict.HEALTHY and early) or one.reason == _WAITING
+    return False
 
 
 def _blame_candidate(candidate: tuple[SignalVerdict, ...], target: Verdict) -> Diagnosis:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from backstop.api.conditions import ConditionType, Reason
 from backstop.api.modelmonitor import ModelMonitorSpec, Signal
+from backstop.api.problems import find_problems
 from backstop.api.status import Arm, ModelMonitorStatus
 from backstop.core.conditions import Problem
 from backstop.core.facts import ObjectRef, RouteFacts, WorkloadFacts
@@ -164,8 +165,7 @@ class Record:
             self.status = self.written = parse_status(body)
         if metadata["uid"] != self.uid or metadata["generation"] != self.generation:
             self.uid, self.generation = metadata["uid"], metadata["generation"]
-            self.spec, self.invalid = parse_spec(body)
-            self.questions, self.invalid = _questions(self.spec, self.invalid)
+            self.spec, self.questions, self.invalid = understand(body)
             return True
         return changed
 
@@ -186,8 +186,7 @@ def record_of(body: Mapping[str, Any]) -> Record:
     """Return a new record for the ModelMonitor ``body``."""
     metadata = body["metadata"]
     status = parse_status(body)
-    spec, invalid = parse_spec(body)
-    questions, invalid = _questions(spec, invalid)
+    spec, questions, invalid = understand(body)
     return Record(
         key=(metadata["namespace"], metadata["name"]),
         uid=metadata["uid"],
@@ -211,35 +210,36 @@ def parse_status(body: Mapping[str, Any]) -> ModelMonitorStatus:
         return ModelMonitorStatus()
 
 
-def parse_spec(body: Mapping[str, Any]) -> tuple[ModelMonitorSpec | None, Problem | None]:
-    """Return the spec of ``body``, or what is wrong with it."""
+Asked = dict[SignalKey, tuple[Signal, Questions]]
+
+
+def understand(body: Mapping[str, Any]) -> tuple[ModelMonitorSpec | None, Asked, Problem | None]:
+    """Return the spec of ``body`` and the questions it asks, or what is wrong with it."""
     try:
-        return ModelMonitorSpec.model_validate(body.get("spec") or {}), None
+        spec = ModelMonitorSpec.model_validate(body.get("spec") or {})
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in ("spec", *first["loc"]))
-        said = f"{place}: {first['msg']}"
-        return None, Problem(ConditionType.READY, Reason.INVALID_SPEC, said, stalled=True)
+        said = _sentences(body, str(error))
+        return None, {}, Problem(ConditionType.READY, Reason.INVALID_SPEC, said, stalled=True)
+    try:
+        return spec, _questions(spec), None
+    except PromqlError as error:
+        said = _sentences(body, str(error))
+        unreadable = Problem(
+            ConditionType.METRICS_AVAILABLE, Reason.INVALID_QUERY, said, stalled=True
+        )
+        return spec, {}, unreadable
 
 
-def _questions(
-    spec: ModelMonitorSpec | None, invalid: Problem | None
-) -> tuple[dict[SignalKey, tuple[Signal, Questions]], Problem | None]:
-    if spec is None:
-        return {}, invalid
+def _sentences(body: Mapping[str, Any], otherwise: str) -> str:
+    return "; ".join(f"{one.path}: {one.message}" for one in find_problems(body)) or otherwise
+
+
+def _questions(spec: ModelMonitorSpec) -> Asked:
     arms = {Arm.TARGET: spec.target.metric_labels}
     if spec.candidate is not None:
         arms[Arm.CANDIDATE] = spec.candidate.metric_labels
-    questions: dict[SignalKey, tuple[Signal, Questions]] = {}
-    for signal in spec.signals:
-        window = seconds(signal.window)
-        for arm, labels in arms.items():
-            try:
-                asked = signal.rule.queries(labels, window)
-            except (PromqlError, ValueError) as error:
-                said = f"signal {signal.name}: {error}"
-                return {}, Problem(
-                    ConditionType.METRICS_AVAILABLE, Reason.INVALID_QUERY, said, stalled=True
-                )
-            questions[signal.name, arm] = (signal, asked)
-    return questions, None
+    return {
+        (signal.name, arm): (signal, signal.rule.queries(labels, seconds(signal.window)))
+        for signal in spec.signals
+        for arm, labels in arms.items()
+    }

@@ -53,7 +53,7 @@ def draw(pair: Pair, path: Path) -> None:
     _draw_verdicts(verdicts, pair.acted)
     rows = _draw_marks((errors, weights, verdicts), pair.acted)
     pad = 12 + _POINTS_PER_ROW * rows
-    errors.set_title(_headline(pair), loc="left", fontsize=13, color=_INK, pad=pad, weight="bold")
+    errors.set_title(_headline(pair), loc="left", fontsize=12, color=_INK, pad=pad, weight="bold")
     handles = [
         handle for axes in (errors, weights) for handle in axes.get_legend_handles_labels()[0]
     ]

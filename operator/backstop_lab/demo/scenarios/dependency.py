@@ -17,7 +17,7 @@ from backstop_lab.demo.snapshot import Snapshot
 from backstop_lab.demo.story import Check, Story, invariant
 
 _STORE = "feature-store"
-_STORE_RETURNS_AFTER = 7.0
+_STORE_RETURNS_AFTER = 5.0
 
 
 class Dependency(Scenario):

@@ -1,0 +1,220 @@
+"""A small world around decisions: weights, revisions and a crash now and then, driven as the
+runtime drives the real one. What is unfinished is finished first, the intent stands in the status
+before anything changes, and an action restarts the evidence.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from backstop.api.modelmonitor import Mode, ModelMonitorSpec
+from backstop.api.status import Action, ActionState, Arm, ModelMonitorStatus, StepKind, Verdict
+from backstop.core import journal, revisions, weights
+from backstop.core.decide import decide
+from backstop.core.episode import under_way
+from backstop.core.facts import RevisionFacts, WorkloadFacts
+from backstop.core.verdicts import Look, SignalVerdict
+from backstop.core.view import Decision, Memory, Step, View
+from backstop.runtime.act import wanted_weights
+from backstop.runtime.journal import fit
+from tests.core.build import T0, deployment, route, spec, verdict
+
+H, B, U = Verdict.HEALTHY, Verdict.BREACHED, Verdict.UNKNOWN
+
+STEPS_PER_PASS: Final = 3
+SignalKey = tuple[str, Arm]
+
+
+class Crash(Exception):  # noqa: N818 - what happens, not an error
+    """The process ends here."""
+
+
+@dataclass
+class World:
+    """One monitor and what surrounds it; `look` is one pass."""
+
+    spec: ModelMonitorSpec = field(default_factory=spec)
+    status: ModelMonitorStatus = field(default_factory=ModelMonitorStatus)
+    now: float = T0
+    rules: list[dict[str, int]] = field(default_factory=lambda: [{"fraud": 100, "simple": 0}])
+    releases: list[tuple[str, int]] = field(default_factory=lambda: [("v0", 1), ("v1", 2)])
+    changed: float = T0 - 86_400
+    rolled_out: bool = True
+    candidate: WorkloadFacts | None = None
+    accepted: bool = True
+    refused: frozenset[StepKind] = frozenset()
+    crash: str = ""
+    memory: Memory = field(default_factory=Memory)
+    steps: list[StepKind] = field(default_factory=list)
+    done: list[Action] = field(default_factory=list)
+    decision: Decision | None = None
+    broken: dict[SignalKey, float] = field(default_factory=dict)
+
+    # What the world does
+
+    @property
+    def current(self) -> str:
+        """The fingerprint that the target's template has."""
+        return self.releases[-1][0]
+
+    def release(self, fingerprint: str) -> None:
+        """Change the target's template; it is rolled out at once."""
+        number = max(number for _, number in self.releases) + 1
+        kept = [one for one in self.releases if one[0] != fingerprint]
+        self.releases = [*kept, (fingerprint, number)]
+        self.changed = self.now
+
+    def after(self, seconds: float) -> "World":
+        """Let time pass."""
+        self.now += seconds
+        return self
+
+    def restart(self) -> None:
+        """Lose what may be lost."""
+        self.memory = Memory()
+
+    # What the operator does
+
+    def look(self, target: Verdict = H, candidate: Verdict = U) -> list[StepKind]:
+        """Look at one signal of both arms, and return the steps that were asked for."""
+        found = {("errors", Arm.TARGET): target}
+        if self.spec.candidate is not None:
+            found["errors", Arm.CANDIDATE] = candidate
+        return self.sees(found)
+
+    def sees(self, found: Mapping[SignalKey, Verdict]) -> list[StepKind]:
+        """Carry out one pass over these verdicts, and return the steps that were asked for."""
+        asked: list[StepKind] = []
+        if self.status.action is not None:
+            self._finish(self._view(Look()), self.status.action)
+        verdicts = tuple(self._verdict(key, outcome) for key, outcome in found.items())
+        for _ in range(STEPS_PER_PASS):
+            view = self._view(Look(verdicts=verdicts))
+            evidence = self.status.evidence_from
+            self.decision = decide(view)
+            self.memory, step = self.decision.memory, self.decision.step
+            view = dataclasses.replace(view, status=self.decision.status)
+            if step is None:
+                self._write(self.decision.status)
+                break
+            asked.append(step.kind)
+            self._take(view, step)
+            if self.status.evidence_from != evidence:
+                verdicts = tuple(
+                    verdict(one.name, U, arm=one.arm, reason="WarmingUp") for one in verdicts
+                )
+        self.steps += asked
+        return asked
+
+    def _verdict(self, key: SignalKey, outcome: Verdict) -> SignalVerdict:
+        if outcome is B:
+            seen = self.broken.setdefault(key, self.now)
+            return verdict(key[0], B, arm=key[1], onset=seen - 1, seen=seen)
+        if outcome is H:
+            self.broken.pop(key, None)
+        return verdict(key[0], outcome, arm=key[1], clean_at=self.now)
+
+    def _view(self, look: Look) -> View:
+        since = self.status.evidence_from
+        evidence = since.timestamp() if since else 0.0
+        if self.memory.evidence_from != evidence:
+            self.memory = dataclasses.replace(
+                self.memory, histories={}, healthy_since=None, evidence_from=evidence
+            )
+        return View(
+            namespace="demo",
+            name="fraud",
+            uid="u",
+            generation=1,
+            spec=self.spec,
+            status=self.status,
+            memory=self.memory,
+            look=look,
+            now=self.now,
+            target=deployment(self.current, rolled_out=self.rolled_out, changed=self.changed),
+            candidate=self.candidate,
+            route=route(*self.rules, accepted=1 if self.accepted else None),
+        )
+
+    def _write(self, status: ModelMonitorStatus) -> None:
+        # What is written is what a restart reads.
+        self.status = ModelMonitorStatus.model_validate(fit(status).to_json())
+
+    def _take(self, view: View, step: Step) -> None:
+        before, after, refusal = self._plan(view, step)
+        if step.kind in self.refused:
+            refusal = "refused"
+        subject = "Deployment/fraud" if step.kind is StepKind.ROLLBACK else "HTTPRoute/fraud"
+        action = journal.intent(view, step, subject=subject, before=before, after=after)
+        if view.spec.mode is Mode.OBSERVE:
+            self._observe(view, step, action)
+        elif refusal:
+            self._write(journal.failed(view, action, refusal))
+        else:
+            self._write(view.status.model_copy(update={"action": action}))
+            self._crash_if("intent")
+            self._finish(dataclasses.replace(view, status=self.status), action)
+
+    def _observe(self, view: View, step: Step, action: Action) -> None:
+        episode = under_way(view.status)
+        if episode is not None:
+            self._write(
+                view.status.model_copy(update={"incident": journal.observed(episode, action)})
+            )
+        elif view.status.candidate is not None:
+            trial = view.status.candidate.model_copy(update={"weight": step.candidate_weight})
+            self._write(view.status.model_copy(update={"candidate": trial}))
+
+    def _plan(self, view: View, step: Step) -> tuple[str, str, str]:
+        if step.kind is StepKind.ROLLBACK:
+            chosen = revisions.choose(view.status.revisions, self._available(), self.current)
+            if isinstance(chosen, revisions.Refusal):
+                return self.current, "", chosen.why
+            return self.current, chosen.fingerprint, ""
+        assert view.route is not None
+        assert view.services is not None
+        live = weights.current(view.route.rules, view.services)
+        wanted = wanted_weights(view, step, view.route)
+        return weights.to_text(live), weights.to_text(wanted), ""
+
+    def _available(self) -> list[RevisionFacts]:
+        created = datetime.fromtimestamp(T0, tz=UTC)
+        found = [RevisionFacts(name, number, created) for name, number in self.releases]
+        return sorted(found, key=lambda one: -one.number)
+
+    def _finish(self, view: View, action: Action) -> None:
+        if action.step is StepKind.ROLLBACK:
+            if self.current != action.after:
+                self.release(action.after)
+                self.rolled_out = False
+        else:
+            self.rules = [dict(one) for one in weights.from_text(action.after).values()]
+        self.done.append(action)
+        self._crash_if("effect")
+        self._write(journal.applied(view, action, self.now))
+
+    def _crash_if(self, point: str) -> None:
+        if self.crash == point:
+            self.crash = ""
+            raise Crash(point)
+
+    # What can be seen
+
+    def states(self, step: StepKind) -> list[ActionState]:
+        """The states of the incident's actions of one kind."""
+        episode = self.status.incident
+        return [one.state for one in (episode.actions if episode else []) if one.step is step]
+
+    def size(self) -> int:
+        """The bytes of the status as it is stored."""
+        return len(self.status.model_dump_json(by_alias=True, exclude_none=True))
+
+
+def world(*, rules: list[dict[str, int]] | None = None, **changes: Any) -> World:
+    """A world whose monitor has some fields changed."""
+    made = World(spec=spec(**changes))
+    if rules is not None:
+        made.rules = rules
+    return made

@@ -23,6 +23,7 @@ class RudeServer(socketserver.ThreadingTCPServer):
         self.answers: dict[str, Answer] = {}
         self.asked: list[str] = []
         self.heads: list[str] = []
+        self.times: list[str] = []
         self.was_asked = threading.Event()
         self.stop = threading.Event()
 
@@ -52,6 +53,7 @@ class _Handler(socketserver.StreamRequestHandler):
         form = parse_qs(self.rfile.read(sum(lengths)).decode())
         query = form.get("query", [""])[0]
         self.server.asked.append(query)
+        self.server.times += form.get("time", [])
         self.server.heads.append(head.decode())
         self.server.was_asked.set()
         answers = self.server.answers

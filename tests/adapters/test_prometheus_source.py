@@ -241,3 +241,10 @@ async def test_too_many_series(server, source):
         "the answer has 2001 series, more than 2000: aggregate or narrow it"
     )
     assert len(readings["enough"].series) == 2000
+
+
+async def test_one_round_of_questions_is_about_one_time(server, source):
+    """Windows of one read end at the same time, however long the first answer takes."""
+    server.answers[""] = result()
+    await source.read(["requests_total[5s]", "errors_total[5s]"])
+    assert server.times == ["42.000", "42.000"]

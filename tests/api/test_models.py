@@ -49,7 +49,8 @@ def values(node: dict[str, Any]) -> st.SearchStrategy[Any]:
             unique = (lambda item: tuple(item[key] for key in keys)) if keys else None
             return st.lists(values(node["items"]), max_size=3, unique_by=unique)
         case _ if "properties" not in node:
-            return st.dictionaries(st.text(TEXT, max_size=9), values(node["additionalProperties"]))
+            names, most = st.text(TEXT, max_size=9), min(3, node["maxProperties"])
+            return st.dictionaries(names, values(node["additionalProperties"]), max_size=most)
     parts = {name: values(part) for name, part in node["properties"].items()}
     if "lastTransitionTime" in parts:  # metav1.Condition has no microseconds
         parts["lastTransitionTime"] = MICRO_TIMES.map(lambda time: f"{time[:19]}Z")

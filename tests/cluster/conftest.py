@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from tests.cluster.stage import Stage
 
 from backstop_lab.kube_api import ApiError, KubeApi
-from tests.cluster.stage import Stage
 
 _CRDS = Path(__file__).parents[2] / "crds"
 _FAILED = pytest.StashKey[bool]()
@@ -35,7 +36,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     return report
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def definitions() -> None:
     """Install the CRDs as a user would."""
     for arguments in (
@@ -46,31 +47,46 @@ def definitions() -> None:
 
 
 @pytest.fixture
-async def stage(
-    definitions: None, tmp_path: Path, request: pytest.FixtureRequest
-) -> AsyncIterator[Stage]:
-    """Give a namespace of its own; afterwards everything that runs in it is ended."""
+async def new_stage(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[Callable[[], Awaitable[Stage]]]:
+    """Return a function that gives a namespace of its own; at the end all that runs is ended."""
+    made: list[Stage] = []
     async with (
         KubeApi(Path(os.environ["KUBECONFIG"])) as api,
         AsyncExitStack() as stack,
     ):
-        namespace = f"test-{uuid.uuid4().hex[:8]}"
-        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
-        await api.create("/api/v1/namespaces", body)
-        made = Stage(api, namespace, tmp_path, stack)
-        yield made
-        for operator in made.operators:
-            await operator.killed()
-        if request.node.stash.get(_FAILED, True):
-            await _show(made)
-        await _remove(made)
+
+        async def make() -> Stage:
+            name = f"test-{uuid.uuid4().hex[:8]}"
+            body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+            await api.create("/api/v1/namespaces", body)
+            directory = tmp_path / name
+            directory.mkdir()
+            made.append(Stage(api, name, directory, stack))
+            return made[-1]
+
+        yield make
+        for one in made:
+            for operator in one.operators:
+                await operator.killed()
+        for one in made:
+            if request.node.stash.get(_FAILED, True):
+                _show(one)
+            await _remove(one)
 
 
-async def _show(stage: Stage) -> None:
+@pytest.fixture
+async def stage(new_stage: Callable[[], Awaitable[Stage]]) -> Stage:
+    """Give a namespace of its own; at the end all that runs is ended."""
+    return await new_stage()
+
+
+def _show(stage: Stage) -> None:
     for operator in stage.operators:
         lines = operator.log.read_text().splitlines()[-_SHOWN_LINES:]
-        print(f"--- {operator.log.name}", *lines, sep="\n")
-        print("writes:", *(one for one in operator.proxy.writes), sep="\n  ")
+        writes = [str(one) for one in operator.proxy.writes]
+        sys.stdout.write("\n".join((f"--- {operator.log.name}", *lines, *writes, "")))
 
 
 async def _remove(stage: Stage) -> None:

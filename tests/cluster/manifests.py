@@ -20,7 +20,7 @@ def environment(**variables: str) -> list[Object]:
 
 
 def deployment(name: str, *, replicas: int = 1, **variables: str) -> Object:
-    """Return a Deployment of the model service; a rollout keeps all old pods until new are ready."""
+    """Return a Deployment of the model service that keeps all old pods until new ones are ready."""
     labels = {"app": name}
     container = {
         "name": "model",
@@ -61,9 +61,12 @@ def service(name: str) -> Object:
     }
 
 
-def route(host: str, weights: dict[str, int]) -> Object:
-    """Return the HTTPRoute of `host` with one rule that has these weights."""
-    backends = [{"name": name, "port": 80, "weight": weight} for name, weight in weights.items()]
+def route(host: str, weights: dict[str, int], ports: dict[str, int] | None = None) -> Object:
+    """Return the HTTPRoute of `host` with one rule; ports are 80 where not given."""
+    backends = [
+        {"name": name, "port": (ports or {}).get(name, 80), "weight": weight}
+        for name, weight in weights.items()
+    ]
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",
@@ -93,7 +96,7 @@ def errors_signal(**changes: Any) -> Object:
 
 
 def monitor(namespace: str, *, name: str = MONITOR, **spec: Any) -> Object:
-    """Return a ModelMonitor in mode Act with short times; a field of the spec is removed by None."""
+    """Return a ModelMonitor in mode Act with short times; None removes a field of the spec."""
     whole = {
         "mode": "Act",
         "interval": "1s",

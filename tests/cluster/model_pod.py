@@ -6,21 +6,26 @@ each answer needs that Service and is 503 without it. `POST /fault?RATE` sets th
 """
 
 import os
-import random
 from collections import Counter
 from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from random import SystemRandom
 from threading import Lock
 
 
-class Model:
+class _Model:
     """What the process knows and counts."""
 
-    version = os.environ.get("VERSION", "")
-    error_rate = float(os.environ.get("ERROR_RATE", "0"))
-    ready = True
-    lock = Lock()
-    answers = Counter({200: 0, 500: 0, 503: 0})
+    def __init__(self) -> None:
+        self.version = os.environ.get("VERSION", "")
+        self.error_rate = float(os.environ.get("ERROR_RATE", "0"))
+        self.ready = True
+        self.lock = Lock()
+        self.answers = Counter({200: 0, 500: 0, 503: 0})
+
+
+model = _Model()
+_random = SystemRandom()
 
 
 def _store_answers() -> bool:
@@ -47,10 +52,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == "/ready":
-            self._answer(200 if Model.ready else 503, "")
+            self._answer(200 if model.ready else 503, "")
         elif self.path == "/metrics":
-            with Model.lock:
-                lines = [f'requests_total{{code="{c}"}} {n}\n' for c, n in Model.answers.items()]
+            with model.lock:
+                lines = [f'requests_total{{code="{c}"}} {n}\n' for c, n in model.answers.items()]
             self._answer(200, "".join(lines))
         else:
             self._predict()
@@ -59,20 +64,20 @@ class Handler(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         path, _, argument = self.path.partition("?")
         if path == "/fault":
-            Model.error_rate = float(argument)
+            model.error_rate = float(argument)
         else:
-            Model.ready = False
+            model.ready = False
         self._answer(200, "")
 
     def _predict(self) -> None:
         status = 200
         if not _store_answers():
             status = 503
-        elif random.random() < Model.error_rate:
+        elif _random.random() < model.error_rate:
             status = 500
-        with Model.lock:
-            Model.answers[status] += 1
-        self._answer(status, Model.version)
+        with model.lock:
+            model.answers[status] += 1
+        self._answer(status, model.version)
 
     def _answer(self, status: int, text: str) -> None:
         body = text.encode()

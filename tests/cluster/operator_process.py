@@ -11,9 +11,6 @@ from pathlib import Path
 
 from tests.cluster.api_proxy import ApiProxy
 
-LEASE = "backstop"
-
-
 @dataclass(slots=True)
 class Operator:
     """One replica. Its log lines are in `log`."""
@@ -49,14 +46,13 @@ class Operator:
 
 
 async def start(
-    proxy: ApiProxy, *, namespace: str, source: str, lease: str, directory: Path
+    proxy: ApiProxy, *, namespace: str, source: str, lease: str, directory: Path, name: str
 ) -> Operator:
     """Start a replica that watches `namespace` and reads metrics from `source`."""
-    number = len(list(directory.glob("operator-*.log")))
-    log = directory / f"operator-{number}.log"
+    log = directory / f"{name}.log"
     arguments = {
         "--prometheus": source,
-        "--kubeconfig": str(proxy.kubeconfig(directory / f"kubeconfig-{number}")),
+        "--kubeconfig": str(proxy.kubeconfig(directory / f"{name}.kubeconfig")),
         "--namespace": namespace,
         "--lease-namespace": namespace,
         "--lease-name": lease,

@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from backstop_lab.kube_api import STRATEGIC, ApiError, KubeApi
 from tests.cluster import manifests, operator_process
 from tests.cluster.api_proxy import ApiProxy
 from tests.cluster.load import Load
 from tests.cluster.manifests import CANDIDATE, FALLBACK, MONITOR, ROUTE, STORE, TARGET, Object
 from tests.cluster.operator_process import Operator
+
+from backstop_lab.kube_api import STRATEGIC, ApiError, KubeApi
 
 T = TypeVar("T")
 _POLL = 0.1
@@ -111,14 +112,19 @@ class Stage:
     # The service and its traffic
 
     async def serve(
-        self, weights: dict[str, int], *, replicas: int = 2, without: str = "", store: bool = False
+        self,
+        weights: dict[str, int],
+        *,
+        replicas: int = 2,
+        elsewhere: dict[str, int] | None = None,
+        store: bool = False,
     ) -> None:
         """Bring up the service behind the gateway, with steady load; return when all are ready.
 
         The Services in `weights` are those of the route, each with a Deployment of its own, except
-        the one named in `without`. With `store` all but the fallback need the store.
+        those in `elsewhere` (with their ports). With `store` all but the fallback need the store.
         """
-        names = [name for name in weights if name != without]
+        names = [name for name in weights if name not in (elsewhere or {})]
         needs = {"STORE": STORE} if store else {}
         if store:
             await self.apply(manifests.service(STORE), manifests.deployment(STORE))
@@ -127,7 +133,7 @@ class Stage:
             variables = {} if name == FALLBACK else needs
             made = manifests.deployment(name, replicas=count, **variables)
             await self.apply(manifests.service(name), made)
-        await self.apply(manifests.route(self.host, weights))
+        await self.apply(manifests.route(self.host, weights, elsewhere))
         for name in (*names, *([STORE] if store else [])):
             await self.until_rolled_out(name)
         await self.stack.enter_async_context(self.load)
@@ -138,7 +144,7 @@ class Stage:
         return len(newest) == 5 and all(one.status == 200 for one in newest)
 
     async def release(self, name: str = TARGET, **variables: str) -> Object:
-        """Change the pod template's environment; return the Deployment as the API server took it."""
+        """Change the pod template's environment; return the Deployment as it is then."""
         env = [{"name": key, "value": value} for key, value in variables.items()]
         template = {"spec": {"containers": [{"name": "model", "env": env}]}}
         patch = {"spec": {"template": template}}
@@ -198,12 +204,14 @@ class Stage:
     async def start(self, *, source: str = "", lease: str = "") -> Operator:
         """Start a replica of the operator behind a proxy of its own."""
         proxy = await self.stack.enter_async_context(ApiProxy(self.api))
+        name = f"backstop-{len(self.operators)}"
         operator = await operator_process.start(
             proxy,
             namespace=self.namespace,
             source=source or os.environ["LAB_PROMETHEUS_URL"],
-            lease=lease or f"backstop-{len(self.operators)}",
+            lease=lease or name,
             directory=self.directory,
+            name=name,
         )
         self.operators.append(operator)
         return operator
@@ -240,7 +248,8 @@ class Stage:
         try:
             return await until(what, probe, seconds=seconds)
         except AssertionError:
-            raise AssertionError(f"not within {seconds:.0f} s: {what}; status: {seen[-1]}") from None
+            said = f"not within {seconds:.0f} s: {what}; status: {seen[-1]}"
+            raise AssertionError(said) from None
 
     async def until_good(self) -> Object:
         """Wait until the current revision is recorded as good."""

@@ -22,8 +22,10 @@ async def test_healthy_traffic_causes_no_writes_but_the_lease(stage: Stage) -> N
     await stage.until_good()
     await stage.until_status(
         "every signal is healthy",
-        lambda s: condition(s, "Ready").get("status") == "True"
-        and [one["verdict"] for one in s["signals"]] == ["Healthy"] * 2,
+        lambda s: (
+            condition(s, "Ready").get("status") == "True"
+            and [one["verdict"] for one in s["signals"]] == ["Healthy"] * 2
+        ),
     )
     begin = len(operator.proxy.writes)
     await asyncio.sleep(QUIET_SECONDS)

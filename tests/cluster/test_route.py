@@ -1,4 +1,4 @@
-"""Of a route that others own too, only our weights change, and never over somebody else's change."""
+"""Of a route that others own too only our weights change, and never over others' changes."""
 
 from __future__ import annotations
 
@@ -133,9 +133,7 @@ async def test_weights_that_somebody_else_has_just_set_are_not_overwritten(stage
     await stage.fault(1.0, TARGET)
     status = await stage.until_status(
         "the action has failed",
-        lambda s: [
-            one for one in actions(s.get("incident") or {}) if one["state"] == "Failed"
-        ],
+        lambda s: [one for one in actions(s.get("incident") or {}) if one["state"] == "Failed"],
     )
     failed = next(one for one in actions(status["incident"]) if one["state"] == "Failed")
     assert "changed by someone else" in failed["message"]

@@ -14,6 +14,7 @@ from backstop.core.verdicts import MAX_FUTURE, History, SignalVerdict, judge, lo
 from tests.core.build import LATENCY, T0, readings, series, signal, verdict
 
 H, B, U = Verdict.HEALTHY, Verdict.BREACHED, Verdict.UNKNOWN
+EVER = {Arm.TARGET: 0.0, Arm.CANDIDATE: 0.0}
 
 
 def gauge(**changes) -> Signal:
@@ -336,7 +337,7 @@ def test_a_look_judges_every_signal_and_tells_when_samples_come():
         "q4": Reading((series([0], start=T0 + 2.2),)),
     }
     broken = {("drift", Arm.CANDIDATE): History(outcomes=(False, True), newest=T0, clean_at=T0)}
-    seen = look(asked, answers, broken, evidence_from=0, now=T0 + 2.2)
+    seen = look(asked, answers, broken, evidence_from=EVER, now=T0 + 2.2)
     assert [(v.name, v.arm, v.pillar, v.verdict) for v in seen.verdicts] == [
         ("errors", Arm.TARGET, Pillar.SYSTEM, H),
         ("drift", Arm.CANDIDATE, Pillar.DATA, B),
@@ -350,7 +351,7 @@ def test_a_look_judges_every_signal_and_tells_when_samples_come():
 def test_a_look_without_samples_knows_no_rhythm():
     """An outage gives verdicts and no idea of when the next sample comes."""
     asked = {("errors", Arm.TARGET): (signal(), {"requests": "q", "errors": "q"})}
-    seen = look(asked, {"q": Reading(failure="down")}, {}, evidence_from=0, now=T0)
+    seen = look(asked, {"q": Reading(failure="down")}, {}, evidence_from=EVER, now=T0)
     assert [found.reason for found in seen.verdicts] == ["SourceDown"]
     assert (seen.newest, seen.scrape_interval) == ((), None)
 

@@ -102,9 +102,7 @@ class World:
             asked.append(step.kind)
             self._take(view, step)
             if self.status.evidence_from != evidence:
-                verdicts = tuple(
-                    verdict(one.name, U, arm=one.arm, reason="WarmingUp") for one in verdicts
-                )
+                verdicts = tuple(_warming_up(one) for one in verdicts)
         self.steps += asked
         return asked
 
@@ -210,6 +208,11 @@ class World:
     def size(self) -> int:
         """The bytes of the status as it is stored."""
         return len(self.status.model_dump_json(by_alias=True, exclude_none=True))
+
+
+def _warming_up(before: SignalVerdict) -> SignalVerdict:
+    why = "no sample yet since the last action"
+    return verdict(before.name, U, arm=before.arm, reason="WarmingUp", why=why)
 
 
 def world(*, rules: list[dict[str, int]] | None = None, **changes: Any) -> World:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from backstop.api.modelmonitor import ModelMonitorSpec
-from backstop_lab.demo import environment, manifests
+from backstop_lab.demo import environment, manifests, run
 from backstop_lab.demo.environment import DemoError
 from backstop_lab.demo.scenarios.scenario import ALL_TO_TARGET
 from backstop_lab.demo.snapshot import is_rolled_out, version_of, weights_of
 from backstop_lab.workloads.fault import ActiveFault, Fault
 from backstop_lab.workloads.model import score, store_url
 
-COMPLETE = {"KUBECONFIG": "k", "LAB_GATEWAY_URL": "http://g", "LAB_PROMETHEUS_URL": "http://p"}
+COMPLETE = {"LAB_GATEWAY_URL": "http://g", "LAB_PROMETHEUS_URL": "http://p"}
 
 
 def test_a_complete_environment_is_read() -> None:
@@ -29,6 +30,18 @@ def test_a_missing_variable_is_named_together_with_what_to_do(name: str) -> None
     """An empty variable is a missing one."""
     with pytest.raises(DemoError, match=rf"^{name} is not set\. Run `make demo`"):
         environment.read({**COMPLETE, name: ""})
+
+
+def test_the_command_says_what_to_do_where_there_is_no_cluster(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Started by itself, the demo ends with a sentence and touches nothing."""
+    for name in COMPLETE:
+        monkeypatch.delenv(name, raising=False)
+    assert run.main(["--out", str(tmp_path / "report")]) == 1
+    said = capsys.readouterr().err
+    assert "LAB_GATEWAY_URL, LAB_PROMETHEUS_URL are not set. Run `make demo`" in said
+    assert not (tmp_path / "report").exists()
 
 
 def of_kind(kind: str, image: str = "x") -> dict[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from tests.demo.build import ALL_TO_TARGET, INJECTED, incident, moment, result, snapshot
 
-from backstop_lab.demo import charts, report, results
+from backstop_lab.demo import charts, report, results, run
 from backstop_lab.demo.records import Record, Tally
 from backstop_lab.demo.results import Moments
 from backstop_lab.demo.story import Story
@@ -63,6 +63,18 @@ def test_the_report_names_what_was_not_seen() -> None:
     text = report.markdown([failed], {})
     assert "**Did not end well.**" in text
     assert "- not seen: the circuit is closed" in text
+
+
+def test_the_demo_fails_if_one_scenario_did_and_says_which_and_why() -> None:
+    """The exit code is what a build relies on."""
+    console = Console(width=110)
+    with console.capture() as capture:
+        codes = [
+            run.exit_code(played, console)
+            for played in ([result(), OBSERVED], [result(), result(unmet=["a rollback"])])
+        ]
+    assert codes == [0, 1]
+    assert capture.get() == "Bad release did not end well, not seen: a rollback\n"
 
 
 def test_the_terminal_shows_every_heading_and_cell() -> None:

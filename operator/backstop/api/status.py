@@ -175,6 +175,9 @@ class CandidateStatus(ApiModel):
     fingerprint: Fingerprint = ""
     """The pod template under trial; another template starts another trial."""
 
+    since: MicroTime | None = None
+    """When its rollout was seen to be complete; what was measured before is no evidence."""
+
     weight: Annotated[int, Field(ge=0, le=100)] | None = None
     """The percentage that Backstop last gave the candidate, if it did."""
 

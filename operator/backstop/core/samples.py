@@ -38,6 +38,13 @@ class Series:
             return self
         return Series(self.labels, self.times[first:], self.values[first:])
 
+    def until(self, end: float) -> "Series":
+        """Return the part of the series scraped at or before ``end`` (Unix seconds)."""
+        after = int(np.searchsorted(self.times, end, side="right"))
+        if after == self.times.size:
+            return self
+        return Series(self.labels, self.times[:after], self.values[:after])
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -81,6 +88,26 @@ def total_increase(
 ) -> float:
     """Return the summed increase of ``series``; see :func:`increase`."""
     return sum(increase(one, scraped[one.target]) for one in series)
+
+
+def without_torn(answers: Mapping[str, Sequence[Series]]) -> dict[str, tuple[Series, ...]]:
+    """Return ``answers`` without the newest scrape of targets of which not every answer holds it.
+
+    Queries that are asked together can still see a scrape that is just being stored differently.
+    A series that ended earlier than one scrape ago has vanished, and is left as it is.
+    """
+    times = scrape_times(series for answer in answers.values() for series in answer)
+    ends: dict[Target, float] = {}
+    for answer in answers.values():
+        for target, held in scrape_times(answer).items():
+            before = times[target][-2:]
+            if before.size > 1 and held[-1] == before[0]:
+                ends[target] = float(before[0])
+    kept = {
+        role: (one.until(ends.get(one.target, np.inf)) for one in answer)
+        for role, answer in answers.items()
+    }
+    return {role: tuple(one for one in cut if one.times.size) for role, cut in kept.items()}
 
 
 def newest(series: Iterable[Series]) -> float | None:

@@ -18,9 +18,13 @@ def observe(view: View) -> CandidateStatus | None:
     if view.spec.candidate is None:
         return None
     known = view.status.candidate or CandidateStatus()
-    if view.candidate is None or known.fingerprint == view.candidate.fingerprint:
+    if view.candidate is None:
         return known
-    return CandidateStatus(fingerprint=view.candidate.fingerprint)
+    if known.fingerprint != view.candidate.fingerprint:
+        known = CandidateStatus(fingerprint=view.candidate.fingerprint)
+    if known.since is not None or not view.candidate.rolled_out:
+        return known
+    return CandidateStatus.model_validate({**dict(known), "since": view.now})
 
 
 def is_on(view: View) -> bool:

@@ -152,7 +152,8 @@ def _evidence(
         why = f"samples are {newest - now:.0f} s ahead of this clock; check time synchronisation"
         return {}, Missing(UnknownReason.NO_DATA, why)
     if signal.rule.reads_raw_samples:
-        cut = {role: samples.since(series, evidence_from) for role, series in answers.items()}
+        whole = samples.without_torn(answers)
+        cut = {role: samples.since(series, evidence_from) for role, series in whole.items()}
         if newest is not None and not any(cut.values()):
             why = "no sample yet since the last action"
             return {}, Missing(UnknownReason.WARMING_UP, why)
@@ -181,7 +182,7 @@ def look(
     readings: Mapping[str, Reading],
     histories: Mapping[SignalKey, History],
     *,
-    evidence_from: float,
+    evidence_from: Mapping[Arm, float],
     now: float,
 ) -> Look:
     """Judge all ``signals``; ``readings`` are by PromQL and hold an answer to each question."""
@@ -194,7 +195,7 @@ def look(
             key[1],
             answers,
             histories.get(key, History()),
-            evidence_from=evidence_from,
+            evidence_from=evidence_from[key[1]],
             now=now,
         )
         verdicts.append(verdict)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from backstop.api.modelmonitor import ModelMonitorSpec
-from backstop.api.status import ModelMonitorStatus, StepKind
+from backstop.api.status import Arm, ModelMonitorStatus, StepKind
 from backstop.core.facts import RouteFacts, WorkloadFacts
 from backstop.core.verdicts import History, Look, SignalKey
 from backstop.core.weights import Services
@@ -23,7 +23,7 @@ class Memory:
     """
 
     histories: Mapping[SignalKey, History] = field(default_factory=lambda: MappingProxyType({}))
-    evidence_from: float = 0.0
+    evidence_from: Mapping[Arm, float] = field(default_factory=lambda: MappingProxyType({}))
     healthy_since: float | None = None
     fingerprint: str = ""
     looked: float = 0.0

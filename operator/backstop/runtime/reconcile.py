@@ -17,6 +17,7 @@ from backstop.core import cadence, journal, weights
 from backstop.core.conditions import Problem, metric_problems, summarize
 from backstop.core.decide import decide
 from backstop.core.episode import under_way
+from backstop.core.evidence import evidence_from, without_answered
 from backstop.core.facts import RouteFacts, WorkloadFacts
 from backstop.core.samples import Reading
 from backstop.core.verdicts import Look, look
@@ -121,12 +122,12 @@ class Reconciler:
         self, record: Record, readings: Mapping[str, Reading], around: Surroundings
     ) -> tuple[Look, Decision, Surroundings]:
         for _ in range(STEPS_PER_PASS):
-            memory = record.fresh_memory()
+            record.memory = without_answered(record.memory, record.status)
             seen = look(
                 record.questions,
                 readings,
-                memory.histories,
-                evidence_from=record.evidence_from,
+                record.memory.histories,
+                evidence_from=evidence_from(record.status),
                 now=self.clock.now(),
             )
             decision = decide(self._view(record, seen, around))

@@ -5,7 +5,7 @@ lost. A watch event never replaces a status: what we wrote is newer than what th
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -104,20 +104,6 @@ class Record:
             "uid": self.uid,
         }
 
-    @property
-    def evidence_from(self) -> float:
-        """The Unix time from which samples count."""
-        since = self.status.evidence_from
-        return since.timestamp() if since else 0.0
-
-    def fresh_memory(self) -> Memory:
-        """Return the memory, without what was seen before the last action."""
-        if self.memory.evidence_from == self.evidence_from:
-            return self.memory
-        return replace(
-            self.memory, histories={}, healthy_since=None, evidence_from=self.evidence_from
-        )
-
     def view(
         self,
         look: Look,
@@ -141,7 +127,7 @@ class Record:
             generation=self.generation,
             spec=self.spec,
             status=self.status,
-            memory=self.fresh_memory(),
+            memory=self.memory,
             look=look,
             now=now,
             target=target,

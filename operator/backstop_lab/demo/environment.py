@@ -11,8 +11,9 @@ HOST = "ranker.demo.test"
 
 _HELP = (
     "Run `make demo`, or inside of the lab `python -m backstop_lab exec -- python -m "
-    "backstop_lab.demo`. On a cluster of your own set KUBECONFIG, LAB_GATEWAY_URL (where the "
-    "gateway `edge` of the namespace `default` answers) and LAB_PROMETHEUS_URL."
+    "backstop_lab.demo`. On a cluster of your own set LAB_GATEWAY_URL (where the gateway `edge` of "
+    "the namespace `default` answers) and LAB_PROMETHEUS_URL, and choose it by --context or "
+    "KUBECONFIG."
 )
 
 
@@ -30,7 +31,7 @@ class Environment:
 
 def read(variables: Mapping[str, str]) -> Environment:
     """Read the environment. Raises DemoError with what to do where a variable is missing."""
-    needed = ("KUBECONFIG", "LAB_GATEWAY_URL", "LAB_PROMETHEUS_URL")
+    needed = ("LAB_GATEWAY_URL", "LAB_PROMETHEUS_URL")
     missing = [name for name in needed if not variables.get(name)]
     if missing:
         verb = "is" if len(missing) == 1 else "are"

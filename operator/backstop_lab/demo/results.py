@@ -96,26 +96,28 @@ def conclude(
 ) -> Result:
     """Sum up a scenario. `detected` and the times of `notes` are Unix seconds."""
     begin, end = story.injected, story.now.at
-    incident = story.incident
-    moments = [first_failure(records, begin), detected]
-    if incident is not None:
-        times = (incident.mitigated, incident.repaired, incident.resolved)
-        moments += [unix(time) for time in times]
-    why = incident.why if incident else _why_unknown(story)
     return Result(
         scenario=scenario,
         title=title,
         mode=mode,
         lasted=end - begin,
-        moments=Moments(*(None if at is None else at - begin for at in moments)),
+        moments=_moments(story, first_failure(records, begin), detected),
         requests=tally(records, begin, end),
         error_ratio=_shifted(ratio_over_time(records, begin - BEFORE_SECONDS, end, BIN_SECONDS)),
         weights=_changes(story, lambda snapshot: dict(snapshot.weights)),
         verdicts=_changes(story, lambda snapshot: snapshot.monitor.verdict.value),
-        why=why,
+        why=story.incident.why if story.incident else _why_unknown(story),
         unmet=list(unmet),
         notes=[(at - begin, text) for at, text in notes],
     )
+
+
+def _moments(story: Story, began: float | None, detected: float | None) -> Moments:
+    moments = [began, detected]
+    if story.incident is not None:
+        times = (story.incident.mitigated, story.incident.repaired, story.incident.resolved)
+        moments += [unix(time) for time in times]
+    return Moments(*(None if at is None else at - story.injected for at in moments))
 
 
 def dump(results: Sequence[Result], path: Path) -> None:

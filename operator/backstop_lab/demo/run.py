@@ -32,9 +32,10 @@ _LOG_WIDTH = 140
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo. Returns 0 if each scenario ended well, 1 if not, and 130 after Ctrl-C."""
     options = _parser().parse_args(arguments)
-    options.out.mkdir(parents=True, exist_ok=True)
     try:
-        return asyncio.run(_interruptible(options))
+        places = environment.read(os.environ)
+        options.out.mkdir(parents=True, exist_ok=True)
+        return asyncio.run(_interruptible(options, places))
     except (DemoError, OutsideError) as error:
         print(f"backstop demo: {error}", file=sys.stderr)
         return 1
@@ -71,15 +72,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _interruptible(options: argparse.Namespace) -> int:
+async def _interruptible(options: argparse.Namespace, places: Environment) -> int:
     task = asyncio.current_task()
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    return await _run(options)
+    return await _run(options, places)
 
 
-async def _run(options: argparse.Namespace) -> int:
-    places = environment.read(os.environ)
+async def _run(options: argparse.Namespace, places: Environment) -> int:
     out: Path = options.out
     if options.context:
         await cluster.use_context(options.context, out)
@@ -97,7 +97,7 @@ async def _run(options: argparse.Namespace) -> int:
     report.write(played, pictures, out / "report.md")
     console.print(report.terminal_table(played))
     console.print(f"Report: {out / 'report.md'}")
-    return _exit_code(played, console)
+    return exit_code(played, console)
 
 
 async def _without_backstop(stage: Stage, acted: Sequence[results.Result]) -> list[results.Result]:
@@ -113,7 +113,7 @@ async def _stage(
 ) -> AsyncIterator[Stage]:
     """Set everything up, and take it down again however the demo ends."""
     async with AsyncExitStack() as stack:
-        api = await KubernetesApi.connect(kubeconfig=os.environ["KUBECONFIG"])
+        api = await KubernetesApi.connect(kubeconfig=os.environ.get("KUBECONFIG"))
         stack.push_async_callback(api.close)
         screen.note("installing the custom resources, the model and its monitor")
         await _install(image)
@@ -175,7 +175,8 @@ async def _clean_up() -> None:
         await cluster.command("kubectl", "delete", "namespace", NAMESPACE, "--wait=false")
 
 
-def _exit_code(played: Sequence[results.Result], console: Console) -> int:
+def exit_code(played: Sequence[results.Result], console: Console) -> int:
+    """Say what was not seen, and return 0 if all was and 1 otherwise."""
     for result in played:
         for text in result.unmet:
             console.print(f"{result.title} did not end well, not seen: {text}", markup=False)

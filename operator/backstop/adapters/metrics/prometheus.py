@@ -60,18 +60,19 @@ class _Client:
 
     def __init__(self, url: str, access: Access) -> None:
         self.session = _CheckedSession(access)
-        self._params = {"timeout": f"{access.deadline:g}s"}
+        self._timeout = f"{access.deadline:g}s"
         self._connect = PrometheusConnect(url, session=self.session, method="POST")
 
-    def query(self, query: str) -> tuple[Series, ...]:
-        """Return the parsed answer; runs in a thread.
+    def query(self, query: str, at: float) -> tuple[Series, ...]:
+        """Return the parsed answer as of the Unix time ``at``; runs in a thread.
 
         Raises:
             SourceError, AnswerError
 
         """
         try:
-            result = self._connect.custom_query(query, params=self._params)
+            params = {"timeout": self._timeout, "time": f"{at:.3f}"}
+            result = self._connect.custom_query(query, params=params)
         except (ValueError, RecursionError):
             raise AnswerError("the answer is not JSON") from None
         except (KeyError, TypeError):
@@ -81,13 +82,14 @@ class _Client:
 
 @dataclass(slots=True)
 class _Batch:
-    """What the queries of one read have learnt about the source.
+    """What the queries of one read share: the Unix time they ask about, and what they have learnt.
 
     A server that is unreachable, or that has let a whole round of queries time out, is not asked
     the rest of them.
     """
 
     patience: int
+    at: float
     given_up: str = ""
     timeouts: int = 0
 
@@ -132,12 +134,14 @@ class PrometheusSource:
             self._idle.put_nowait(client)
 
     async def read(self, queries: Sequence[str]) -> Mapping[str, Reading]:
-        """Answer each distinct query; a failure is a Reading too.
+        """Answer each distinct query as of one and the same time; a failure is a Reading too.
+
+        Windows that end at different times would make a series look new that is not.
 
         Takes at most about four deadlines, however many queries there are.
         """
         distinct = list(dict.fromkeys(queries))
-        batch = _Batch(patience=self._threads)
+        batch = _Batch(patience=self._threads, at=self._now())
         readings = await asyncio.gather(*(self._read_one(query, batch) for query in distinct))
         return dict(zip(distinct, readings, strict=True))
 
@@ -172,7 +176,7 @@ class PrometheusSource:
             self._idle.put_nowait(client)
             raise SourceError(batch.given_up or "the source is closed")
         try:
-            return await self._run(client, query)
+            return await self._run(client, query, batch.at)
         except SourceError as error:
             batch.learn(error)
             raise
@@ -187,10 +191,10 @@ class PrometheusSource:
                 f"not asked: {self._threads} slower queries of the source took {limit:g} s"
             ) from None
 
-    async def _run(self, client: _Client, query: str) -> tuple[Series, ...]:
+    async def _run(self, client: _Client, query: str, at: float) -> tuple[Series, ...]:
         loop = asyncio.get_running_loop()
         client.session.begin()
-        work = loop.run_in_executor(self._pool, client.query, query)
+        work = loop.run_in_executor(self._pool, client.query, query, at)
         # Not before the thread is done with it, even if nobody waits for the answer any more.
         work.add_done_callback(lambda _: self._idle.put_nowait(client))
         watchdog = loop.call_later(self._deadline, client.session.abort)

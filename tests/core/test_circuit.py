@@ -1,0 +1,420 @@
+"""An incident on the target: open the circuit, repair, probe, close; Unknown moves nothing."""
+
+import pytest
+
+from backstop.api.status import ActionState, Arm, Cause, StepKind, Verdict
+from backstop.core import breaker
+from backstop.core.decide import decide
+from backstop.core.diagnosis import ReleaseContext, diagnose
+from tests.core.build import (
+    CANDIDATE,
+    T0,
+    action,
+    deployment,
+    episode,
+    spec,
+    status,
+    verdict,
+    view,
+)
+from tests.core.world import World, world
+
+H, B, U = Verdict.HEALTHY, Verdict.BREACHED, Verdict.UNKNOWN
+OPEN, PROBE, CLOSE, ROLLBACK = (
+    StepKind.OPEN_CIRCUIT,
+    StepKind.PROBE_CIRCUIT,
+    StepKind.CLOSE_CIRCUIT,
+    StepKind.ROLLBACK,
+)
+TO_TARGET = [{"fraud": 100, "simple": 0}]
+TO_FALLBACK = [{"fraud": 0, "simple": 100}]
+PROBING = [{"fraud": 5, "simple": 95}]
+
+
+def broken(made: World, *, by_release: bool = False) -> World:
+    """A world whose target breached after it was healthy."""
+    made.look(H)
+    made.after(1)
+    if by_release:
+        made.release("v2")
+    made.look(B)
+    return made
+
+
+# The way through
+
+
+def test_a_bad_release_is_mitigated_repaired_probed_and_over():
+    """Closed, open, rollback, half-open, closed: each step once, traffic as it was before."""
+    made = world()
+    assert made.look(H) == []
+    made.after(1).release("v2")
+    assert made.look(B) == [OPEN, ROLLBACK]
+    assert (made.rules, made.current) == (TO_FALLBACK, "v1")
+    assert made.status.revisions.known_bad == ["v2"]
+    assert made.after(60).look(U) == []  # the repair is not in effect yet
+    made.rolled_out = True
+    assert made.after(1).look(U) == [PROBE]
+    assert made.rules == PROBING
+    assert made.after(5).look(H) == []
+    assert made.after(4.9).look(H) == []
+    assert made.after(0.1).look(H) == [CLOSE]
+    assert made.rules == TO_TARGET
+    told = made.status.incident
+    assert told is not None
+    assert (told.cause, told.arm) == (Cause.RELEASE, Arm.TARGET)
+    assert [one.step for one in told.actions] == [OPEN, ROLLBACK, PROBE, CLOSE]
+    times = (told.detected, told.mitigated, told.repaired, told.resolved)
+    assert [t and t.timestamp() - T0 for t in times] == [1, 1, 62, 72]
+    assert made.status.circuit.openings == 0
+
+
+def test_without_a_release_to_blame_the_circuit_opens_and_probes():
+    """No rollback: the fallback answers until the open interval has passed."""
+    made = broken(world())
+    assert (made.steps, made.rules) == ([OPEN], TO_FALLBACK)
+    assert made.after(29.9).look(U) == []
+    assert made.after(0.1).look(U) == [PROBE]
+    assert made.done[-1].why == "open for 30 s; 5 % of traffic probe the target"
+    assert made.after(10).look(H) == [CLOSE]
+    assert made.done[-1].why == "the target was healthy under the probe for 10 s"
+
+
+def test_each_failed_probe_doubles_the_open_interval_up_to_its_limit():
+    """30 s, 60 s, 120 s, and never longer than the spec allows."""
+    made = broken(world(circuit={"openFor": "30s", "maxOpenFor": "100s"}))
+    waited = []
+    for _ in range(5):
+        start = made.now
+        while made.look(U) != [PROBE]:
+            made.after(10)
+        waited.append(made.now - start)
+        assert made.after(3).look(B) == [OPEN]
+        assert made.done[-1].why.startswith("the probe failed: target fails: errors 50 %")
+    assert waited == [30, 60, 100, 100, 100]
+    assert made.status.circuit.openings == 6
+    assert made.rules == TO_FALLBACK
+
+
+def test_a_circuit_that_closed_begins_with_the_short_interval_again():
+    """Growing is for one incident."""
+    made = broken(world())
+    made.after(30).look(U)
+    made.after(3).look(B)
+    made.after(60).look(U)
+    made.after(10).look(H)
+    assert made.status.circuit.phase == "Closed"
+    made.after(100).look(B)
+    made.after(29).look(U)
+    assert made.after(1).look(U) == [PROBE]
+    assert made.status.circuit.openings == 1
+
+
+def test_an_open_interval_beyond_all_calendars_is_still_a_time():
+    """A spec may say any duration; the next probe stays a time that can be written down."""
+    made = broken(world(circuit={"openFor": "9999999d", "maxOpenFor": "9999999d"}))
+    probe = made.status.circuit.next_probe
+    assert probe is not None
+    assert probe.timestamp() == made.now + 365 * 86_400
+
+
+def test_weights_are_put_back_as_they_were():
+    """Several rules, each with weights of its own: after the incident they are the same."""
+    before = [{"fraud": 90, "simple": 10}, {"fraud": 7, "simple": 0}, {"fraud": 1, "simple": 1}]
+    made = broken(world(rules=before))
+    assert made.rules == TO_FALLBACK * 3
+    made.after(30).look(U)
+    assert made.rules == PROBING * 3
+    made.after(10).look(H)
+    assert made.rules == before
+
+
+# Unknown
+
+
+def test_unknown_holds_in_every_phase():
+    """Nothing opens, nothing closes, nothing resolves; only the probe's timer runs."""
+    made = world()
+    assert made.look(U) == []
+    made.after(1).look(H)
+    assert made.after(3600).look(U) == []
+    made.look(B)
+    assert made.after(30).look(U) == [PROBE]
+    assert made.after(3600).look(U) == []
+    assert (made.status.circuit.phase, made.rules) == ("HalfOpen", PROBING)
+    assert made.status.incident is not None
+    assert made.status.incident.resolved is None
+
+
+def test_one_unknown_signal_keeps_the_circuit_half_open():
+    """All signals of the target must be healthy under the probe."""
+    made = broken(world())
+    made.after(30).look(U)
+    both = {("errors", Arm.TARGET): H, ("slow", Arm.TARGET): U}
+    assert made.after(10).sees(both) == []
+    assert made.sees({**both, ("slow", Arm.TARGET): H}) == [CLOSE]
+
+
+def test_a_breached_candidate_opens_nothing():
+    """While the target's own breach is unknown again, the candidate's does not stand in for it."""
+    made = world(candidate=CANDIDATE, rules=[{"fraud": 90, "fraud-next": 10, "simple": 0}])
+    made.refused = frozenset({OPEN})
+    made.candidate = deployment("c1")
+    made.look(B, H)
+    assert made.states(OPEN) == [ActionState.FAILED]
+    assert made.after(10).look(U, B) == []
+    made.after(1).look(B, B)
+    assert made.states(OPEN) == [ActionState.FAILED] * 2
+
+
+# What is not there
+
+
+def test_without_a_fallback_a_bad_release_is_rolled_back():
+    """No traffic to move: the repair is all there is, and it ends the incident when it helped."""
+    made = broken(world(fallback=None, rules=[{"fraud": 100}]), by_release=True)
+    assert (made.steps, made.current) == ([ROLLBACK], "v1")
+    assert made.after(5).look(H) == []
+    assert made.status.incident is not None
+    assert made.status.incident.resolved is None  # the rollback is not in effect yet
+    made.rolled_out = True
+    made.after(5).look(U)
+    assert made.status.incident.resolved is None
+    made.after(1).look(H)
+    assert made.status.incident.resolved is not None
+    assert made.status.incident.repaired is not None
+
+
+def test_without_a_route_a_bad_release_is_rolled_back():
+    """A monitor of a workload alone can still repair."""
+    made = broken(world(fallback=None, traffic=None), by_release=True)
+    assert made.steps == [ROLLBACK]
+
+
+def test_without_a_fallback_and_without_a_release_nothing_can_be_done():
+    """The incident stands, and ends by itself when the target is healthy again."""
+    made = broken(world(fallback=None, rules=[{"fraud": 100}]))
+    assert made.steps == []
+    assert made.status.incident is not None
+    made.after(5).look(U)
+    assert made.status.incident.resolved is None
+    made.after(5).look(H)
+    assert made.status.incident.resolved is not None
+
+
+def test_a_rollback_that_is_not_allowed_is_not_done():
+    """With `rollback.enabled` false the release is blamed, and only traffic moves."""
+    made = broken(world(rollback={"enabled": False}), by_release=True)
+    assert (made.steps, made.current) == ([OPEN], "v2")
+    assert made.after(30).look(U) == [PROBE]
+
+
+def test_a_target_that_cannot_be_read_is_not_rolled_back():
+    """What it runs now is not known; traffic moves all the same."""
+    blamed = status(
+        incident=episode(), revisions={"current": {"fingerprint": "v2", "since": T0 - 5}}
+    )
+    assert decide(view(verdict(outcome=B), status=blamed)).step is not None
+    made = view(
+        verdict(outcome=B), status=blamed, target=None, spec=spec(fallback=None), route=None
+    )
+    assert decide(made).step is None
+
+
+def test_without_a_known_revision_nothing_is_rolled_back():
+    """An incident without any record of revisions cannot say what to go back from."""
+    made = view(status=status(incident=episode()), spec=spec(fallback=None))
+    blamed = diagnose((verdict(outcome=B),), ReleaseContext(T0, proven_good=False, blame_within=1))
+    assert breaker.next_step(made, episode(), blamed) is None
+
+
+# At most one rollback
+
+
+def test_a_fix_that_somebody_released_is_not_rolled_back():
+    """The revision that was blamed is gone; the new one is not to blame for it."""
+    made = world(rollback={"enabled": False})
+    broken(made, by_release=True)
+    made.after(1).release("v3")
+    made.look(U)
+    made.spec = spec()
+    made.after(30)
+    assert made.look(U) == [PROBE]
+    assert made.after(1).look(B) == [OPEN]
+    assert made.current == "v3"
+
+
+def test_a_rollback_that_did_not_help_is_not_repeated():
+    """After one rollback the release is no longer to blame in this incident."""
+    made = broken(world(), by_release=True)
+    made.rolled_out = True
+    made.after(1).look(U)
+    for _ in range(5):
+        made.after(600).look(U)
+        made.after(1).look(B)
+    assert made.steps.count(ROLLBACK) == 1
+    assert made.status.circuit.phase == "Open"
+
+
+def test_a_rollback_that_never_came_into_effect_is_not_repeated():
+    """It failed after it was applied: a person has to look, and the target is probed."""
+    made = broken(world(), by_release=True)
+    assert made.after(599).look(U) == []
+    assert made.after(2).look(U) == [PROBE]
+    assert made.states(ROLLBACK) == [ActionState.FAILED]
+    assert made.status.incident is not None
+    assert made.status.incident.severity == "P0"
+
+
+def test_a_fault_of_both_versions_is_not_rolled_back():
+    """The candidate fails too, so an older version would not help."""
+    made = world(candidate=CANDIDATE, rules=[{"fraud": 90, "fraud-next": 10, "simple": 0}])
+    made.candidate = deployment("c1")
+    made.look(H, H)
+    made.after(1).release("v2")
+    assert made.look(B, B) == [OPEN]
+    assert made.rules == [{"fraud": 0, "fraud-next": 0, "simple": 100}]
+
+
+# Failures
+
+
+def test_failed_actions_are_retried_later_and_at_most_five_times():
+    """After 1, 2, 5 and 15 seconds; then a person has to act, and the severity says so."""
+    made = world()
+    made.refused = frozenset({OPEN})
+    tried = []
+    made.look(H)
+    for _ in range(1000):
+        made.after(0.5)
+        if made.look(B):
+            tried.append(made.now - T0 - 0.5)
+    assert tried == [0, 1, 3, 8, 23]
+    assert made.rules == TO_TARGET
+    assert made.status.incident is not None
+    assert made.status.incident.severity == "P0"
+    ids = [one.id for one in made.status.incident.actions]
+    assert len(set(ids)) == 5
+
+
+def test_a_failed_mitigation_does_not_hold_up_the_repair():
+    """While the circuit cannot be opened, the rollback goes ahead."""
+    made = world()
+    made.refused = frozenset({OPEN})
+    assert broken(made, by_release=True).steps == [OPEN, ROLLBACK]
+    assert made.current == "v1"
+
+
+def test_a_failed_repair_is_retried_with_the_circuit_open():
+    """The evidence is from before the circuit opened; the repair still follows from it."""
+    made = world()
+    made.refused = frozenset({ROLLBACK})
+    broken(made, by_release=True)
+    assert made.steps == [OPEN, ROLLBACK]
+    made.refused = frozenset()
+    assert made.after(0.9).look(U) == []
+    assert made.after(0.1).look(U) == [ROLLBACK]
+    assert made.current == "v1"
+
+
+def test_a_rollback_without_a_revision_to_go_to_says_so():
+    """The refusal stands in the incident; the circuit stays open and probes."""
+    made = world()
+    made.look(H)
+    made.after(1).release("v2")
+    made.releases = made.releases[-1:]
+    made.look(B)
+    assert made.states(ROLLBACK) == [ActionState.FAILED]
+    assert made.status.incident is not None
+    assert made.status.incident.actions[-1].message == (
+        "no earlier revision is left that was not rolled back before; the workload keeps 1 in its"
+        " history"
+    )
+
+
+# Observe
+
+
+def test_observe_records_each_step_once():
+    """What would be done is written down once; nothing changes, and nothing repeats."""
+    made = broken(world(mode="Observe"), by_release=True)
+    assert made.steps == [OPEN, ROLLBACK]
+    for _ in range(20):
+        assert made.after(30).look(B) == []
+    assert (made.rules, made.current) == (TO_TARGET, "v2")
+    assert made.states(OPEN) == made.states(ROLLBACK) == [ActionState.OBSERVED]
+    made.look(H)
+    assert made.status.incident is not None
+    assert made.status.incident.resolved is not None
+
+
+def test_an_incident_that_was_only_observed_is_acted_on_after_the_switch():
+    """The records of Observe do not stand in the way once the mode is Act."""
+    made = broken(world(mode="Observe"), by_release=True)
+    made.spec = spec()
+    assert made.after(1).look(B) == [OPEN, ROLLBACK]
+    assert made.states(OPEN) == [ActionState.VERIFIED]
+    assert (made.rules, made.current) == (TO_FALLBACK, "v1")
+
+
+def test_after_the_switch_to_observe_an_open_circuit_stays_as_it_is():
+    """The next step is recorded once; the traffic is a person's from then on."""
+    made = broken(world())
+    made.spec = spec(mode="Observe")
+    assert made.after(30).look(U) == [PROBE]
+    for _ in range(5):
+        assert made.after(30).look(H) == []
+    assert made.rules == TO_FALLBACK
+    assert made.states(PROBE) == [ActionState.OBSERVED]
+
+
+# Timers
+
+
+@pytest.mark.parametrize(
+    ("circuit", "due"),
+    [
+        ({}, None),
+        ({"phase": "Closed", "since": T0}, None),
+        ({"phase": "Open", "since": T0, "nextProbe": T0 + 30}, T0 + 30),
+        ({"phase": "Open", "since": T0 - 60, "nextProbe": T0 - 30}, None),
+        ({"phase": "Open", "since": T0}, None),
+        ({"phase": "HalfOpen", "since": T0 - 4}, T0 + 6),
+        ({"phase": "HalfOpen", "since": T0 - 40}, None),
+        ({"phase": "HalfOpen"}, None),
+    ],
+)
+def test_a_timer_is_told_until_it_has_ended(circuit, due):
+    """One that ended asks for no look at once: whatever it waits for comes with a sample."""
+    made = view(status=status(circuit=circuit, incident=episode()))
+    assert breaker.due(made) == due
+    assert decide(made).due == due
+
+
+def test_a_half_open_circuit_without_a_beginning_waits():
+    """A status that somebody mended by hand: the probe lasts its full time first."""
+    half_open = status(circuit={"phase": "HalfOpen", "openings": 1}, incident=episode())
+    assert decide(view(verdict(outcome=H), status=half_open)).step is None
+
+
+def test_an_open_circuit_without_a_beginning_still_probes():
+    """Then it was open for no time that could be told."""
+    made = status(
+        circuit={"phase": "Open", "openings": 1, "nextProbe": T0}, incident=episode(cause="model")
+    )
+    step = decide(view(verdict(outcome=U), status=made)).step
+    assert step is not None
+    assert (step.kind, step.why) == (PROBE, "open for 0 ms; 5 % of traffic probe the target")
+
+
+def test_a_probe_waits_for_the_repair():
+    """Sending traffic to pods that are being replaced would prove nothing."""
+    made = status(
+        circuit={"phase": "Open", "openings": 1, "nextProbe": T0 - 1},
+        incident=episode(actions=[action(ROLLBACK, ActionState.APPLIED, after="v1")]),
+    )
+    waiting = view(status=made, target=deployment("v1", rolled_out=False))
+    assert decide(waiting).step is None
+    over = decide(view(status=made, target=deployment("v1"))).step
+    assert over is not None
+    assert (over.kind, over.why) == (PROBE, "repaired; 5 % of traffic probe the target")

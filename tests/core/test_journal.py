@@ -1,0 +1,416 @@
+"""What an action leaves behind: planned, applied, verified or failed, bounded and small."""
+
+import pytest
+
+from backstop.api.status import (
+    Action,
+    ActionState,
+    ModelMonitorStatus,
+    RevisionsStatus,
+    StepKind,
+    Verdict,
+)
+from backstop.core import episode as episodes
+from backstop.core import journal
+from backstop.core.diagnosis import ReleaseContext, diagnose
+from backstop.core.facts import RouteFacts, WorkloadFacts
+from backstop.core.view import Step
+from backstop.core.weights import to_text
+from tests.core.build import (
+    CANDIDATE,
+    T0,
+    action,
+    deployment,
+    episode,
+    route,
+    spec,
+    status,
+    verdict,
+    view,
+)
+from tests.core.world import Crash, World, world
+
+H, B, U = Verdict.HEALTHY, Verdict.BREACHED, Verdict.UNKNOWN
+OPEN, PROBE, CLOSE, SHIFT, ROLLBACK = (
+    StepKind.OPEN_CIRCUIT,
+    StepKind.PROBE_CIRCUIT,
+    StepKind.CLOSE_CIRCUIT,
+    StepKind.SHIFT_TRAFFIC,
+    StepKind.ROLLBACK,
+)
+PLANNED, APPLIED, VERIFIED, FAILED = (
+    ActionState.PLANNED,
+    ActionState.APPLIED,
+    ActionState.VERIFIED,
+    ActionState.FAILED,
+)
+BEFORE = to_text({0: {"fraud": 100, "simple": 0}})
+AFTER = to_text({0: {"fraud": 0, "simple": 100}})
+IN_EFFECT = route({"fraud": 0, "simple": 100})
+
+
+def test_an_intent_holds_all_that_is_needed_to_finish():
+    """Written before anything changes: what, from what, to what, why, and when."""
+    step = Step(OPEN, "a1", "target fails: " + "x" * 2000)
+    planned = journal.intent(view(), step, subject="HTTPRoute/r", before=BEFORE, after=AFTER)
+    assert (planned.id, planned.step, planned.state) == ("a1", OPEN, PLANNED)
+    assert (planned.subject, planned.before, planned.after) == ("HTTPRoute/r", BEFORE, AFTER)
+    assert planned.planned_at.timestamp() == T0
+    assert (planned.applied_at, planned.verified_at) == (None, None)
+    assert len(planned.why) == 1024
+
+
+# A crash at any point
+
+
+@pytest.mark.parametrize("point", ["intent", "effect"])
+def test_a_crash_within_an_action_is_finished_by_the_next_pass(point: str):
+    """After the intent or after the effect: the same state in the end, and nothing twice."""
+    smooth, rough = world(), world()
+    rough.crash = point
+    for made in (smooth, rough):
+        made.look(H)
+        made.after(1).release("v2")
+    with pytest.raises(Crash):
+        rough.look(B)
+    assert rough.status.action is not None
+    rough.restart()
+    smooth.look(B)
+    rough.look(B)
+    assert rough.status.action is None
+    assert (rough.rules, rough.current) == (smooth.rules, smooth.current)
+    assert rough.status.circuit == smooth.status.circuit
+    assert rough.status.revisions == smooth.status.revisions
+    assert {one.id for one in rough.done} == {one.id for one in smooth.done}
+
+
+@pytest.mark.parametrize("point", ["intent", "effect"])
+@pytest.mark.parametrize("kind", [PROBE, CLOSE, ROLLBACK])
+def test_every_kind_of_action_survives_a_crash(point: str, kind: StepKind):
+    """Wherever in an incident it happens, the incident ends as if nothing had been."""
+    made = world()
+    made.look(H)
+    made.after(1).release("v2")
+    crashed = False
+    for outcome in (B, U, U, H, H, H):
+        made.after(15)
+        made.rolled_out = True
+        expected = not crashed and _would_do(made, outcome, kind)
+        made.crash = point if expected else ""
+        if expected:
+            with pytest.raises(Crash):
+                made.look(outcome)
+            made.restart()
+            crashed = True
+        else:
+            made.look(outcome)
+    assert crashed
+    assert made.status.incident is not None
+    assert made.status.incident.resolved is not None
+    assert (made.rules, made.current) == ([{"fraud": 100, "simple": 0}], "v1")
+    assert made.status.revisions.known_bad == ["v2"]
+
+
+def _would_do(made: World, outcome: Verdict, kind: StepKind) -> bool:
+    phase = made.status.circuit.phase
+    return {
+        ROLLBACK: outcome is B,
+        PROBE: phase == "Open" and outcome is U,
+        CLOSE: phase == "HalfOpen" and outcome is H,
+    }[kind]
+
+
+# Applied
+
+
+def applied(step: StepKind, known: ModelMonitorStatus, **changes) -> ModelMonitorStatus:
+    """The status after an action of this kind has taken place two seconds after `T0`."""
+    done = action(step, **{"before": BEFORE, "after": AFTER, **changes})
+    known = known.model_copy(update={"action": done})
+    candidate = {**CANDIDATE, "weight": 10} if known.candidate else None
+    return journal.applied(view(status=known, spec=spec(candidate=candidate)), done, T0 + 2)
+
+
+@pytest.mark.parametrize("step", [OPEN, PROBE, ROLLBACK])
+def test_an_applied_action_stands_in_the_incident_and_restarts_the_evidence(step: StepKind):
+    """It is under way no longer; only samples from now on are evidence."""
+    after = applied(step, status(incident=episode()))
+    assert after.action is None
+    assert after.evidence_from is not None
+    assert after.evidence_from.timestamp() == T0 + 2
+    assert after.incident is not None
+    (done,) = after.incident.actions
+    assert (done.state, done.applied_at and done.applied_at.timestamp()) == (APPLIED, T0 + 2)
+
+
+def test_a_rolled_back_revision_is_known_bad():
+    """By the fingerprint that it was rolled back from."""
+    after = applied(ROLLBACK, status(incident=episode()), before="v2", after="v1")
+    assert after.revisions == RevisionsStatus(known_bad=["v2"])
+
+
+def test_an_incident_is_mitigated_once():
+    """When traffic first left the fault; opening again after a probe does not move that time."""
+    first = applied(OPEN, status(incident=episode()))
+    assert first.incident is not None
+    assert first.incident.mitigated is not None
+    assert first.incident.mitigated.timestamp() == T0 + 2
+    half_open = first.model_copy(
+        update={"circuit": first.circuit.model_copy(update={"phase": "HalfOpen"})}
+    )
+    again = journal.applied(view(status=half_open), action(OPEN, before=AFTER), T0 + 99)
+    assert again.incident is not None
+    assert again.incident.mitigated == first.incident.mitigated
+    assert again.circuit.restore == first.circuit.restore == [{"fraud": 100, "simple": 0}]
+
+
+@pytest.mark.parametrize("step", [OPEN, PROBE, CLOSE, SHIFT, ROLLBACK])
+def test_an_action_is_finished_even_without_an_incident(step: StepKind):
+    """A status that lost its incident (mended by hand) still ends the action."""
+    after = applied(step, status(candidate={"fingerprint": "c1"}))
+    assert (after.action, after.incident) == (None, None)
+
+
+def test_a_trial_keeps_the_weight_it_was_given():
+    """The largest of all rules; outside of an incident the trial goes on."""
+    after = applied(
+        SHIFT,
+        status(candidate={"fingerprint": "c1"}),
+        after=to_text({0: {"fraud-next": 10}, 1: {"fraud-next": 20}, 2: {}}),
+    )
+    assert after.candidate is not None
+    assert (after.candidate.weight, after.candidate.phase) == (20, "Trial")
+
+
+def test_a_weight_given_to_no_rule_is_zero():
+    """A route without matching rules gives nothing."""
+    after = applied(SHIFT, status(candidate={"fingerprint": "c1"}), after="{}")
+    assert after.candidate is not None
+    assert after.candidate.weight == 0
+
+
+def test_traffic_of_a_candidate_that_left_the_spec_changes_no_trial():
+    """An action of before is finished, and there is no trial to write into."""
+    after = applied(SHIFT, status(incident=episode(arm="candidate")))
+    assert after.candidate is None
+    assert after.incident is not None
+    assert after.incident.resolved is None
+
+
+def test_a_trial_step_in_an_incident_of_the_target_aborts_nothing():
+    """Only the candidate's own incident ends its trial."""
+    known = status(incident=episode(), candidate={"fingerprint": "c1"})
+    after = applied(SHIFT, known, after=to_text({0: {"fraud-next": 10}}))
+    assert after.candidate is not None
+    assert after.candidate.phase == "Trial"
+
+
+# Failed
+
+
+def test_a_failed_action_makes_the_incident_urgent():
+    """Users suffer and automation has not fixed it: P0, and the action says why."""
+    known = status(incident=episode(), action=action(OPEN))
+    after = journal.failed(view(status=known), action(OPEN), "x" * 2000)
+    assert after.action is None
+    assert after.incident is not None
+    (undone,) = after.incident.actions
+    assert (undone.state, undone.message) == (FAILED, "x" * 1024)
+    assert after.incident.severity == "P0"
+    assert after.evidence_from is None
+
+
+def test_a_failed_action_without_an_incident_leaves_nothing():
+    """A trial that could not start: nothing changed, nothing to tell."""
+    known = status(action=action(SHIFT), candidate={"fingerprint": "c1"})
+    after = journal.failed(view(status=known), action(SHIFT), "no rule")
+    assert after == status(candidate={"fingerprint": "c1"})
+
+
+# Verified
+
+
+def verified(
+    *actions: Action,
+    at: RouteFacts | None = None,
+    target: WorkloadFacts | None = None,
+    now: float = T0 + 1,
+    **changes,
+) -> ModelMonitorStatus:
+    """The status after the cluster was looked at, with these actions in the incident."""
+    known = status(incident=episode(actions=list(actions)), **changes)
+    return journal.verify(known, at, target, now)
+
+
+MOVED = action(OPEN, APPLIED, before=BEFORE, after=AFTER)
+ROLLED = action(ROLLBACK, APPLIED, before="v2", after="v1")
+
+
+@pytest.mark.parametrize(
+    ("done", "at", "target", "state"),
+    [
+        (MOVED, IN_EFFECT, None, VERIFIED),
+        (MOVED, None, None, APPLIED),
+        (MOVED, route({"fraud": 0, "simple": 100}, accepted=None), None, APPLIED),
+        (MOVED, route({"fraud": 0, "simple": 100}, accepted=1, generation=2), None, APPLIED),
+        (MOVED, route({"fraud": 1, "simple": 100}), None, APPLIED),
+        (MOVED, route({"simple": 100}), None, APPLIED),
+        (MOVED, route(), None, APPLIED),
+        (MOVED, route({"fraud": 0, "simple": 100, "other": 7}), None, VERIFIED),
+        (ROLLED, None, deployment("v1"), VERIFIED),
+        (ROLLED, None, deployment("v1", rolled_out=False), APPLIED),
+        (ROLLED, None, deployment("v2"), APPLIED),
+        (ROLLED, IN_EFFECT, None, APPLIED),
+    ],
+)
+def test_an_action_is_verified_when_it_is_seen_to_be_in_effect(done, at, target, state):
+    """Every gateway took the weights; every pod runs the revision."""
+    after = verified(done, at=at, target=target)
+    assert after.incident is not None
+    (seen,) = after.incident.actions
+    assert seen.state is state
+    assert (seen.verified_at is not None) == (state is VERIFIED)
+
+
+def test_a_verified_rollback_repairs_and_lets_the_probe_begin():
+    """There is no need to wait for the open interval once the fault is gone."""
+    circuit = {"phase": "Open", "since": T0, "nextProbe": T0 + 300}
+    after = verified(ROLLED, target=deployment("v1"), circuit=circuit)
+    assert after.incident is not None
+    assert after.incident.repaired is not None
+    assert after.circuit.next_probe is not None
+    assert after.incident.repaired.timestamp() == after.circuit.next_probe.timestamp() == T0 + 1
+
+
+@pytest.mark.parametrize("phase", ["Closed", "HalfOpen"])
+def test_a_verified_rollback_changes_no_other_phase(phase: str):
+    """Without an open circuit there is no probe to bring forward."""
+    after = verified(ROLLED, target=deployment("v1"), circuit={"phase": phase, "since": T0})
+    assert after.incident is not None
+    assert after.incident.repaired is not None
+    assert after.circuit.next_probe is None
+
+
+@pytest.mark.parametrize(("waited", "state"), [(599.9, APPLIED), (600.0, FAILED)])
+def test_an_action_that_is_not_in_effect_in_time_has_failed(waited: float, state: ActionState):
+    """Ten minutes; then it is urgent, as automation has not fixed it."""
+    after = verified(MOVED, now=T0 + waited)
+    assert after.incident is not None
+    (seen,) = after.incident.actions
+    assert seen.state is state
+    assert after.incident.severity == ("P0" if state is FAILED else "P1")
+    if state is FAILED:
+        assert seen.message == "not in effect after 600 s"
+
+
+def test_weights_that_were_moved_on_are_not_waited_for():
+    """A later step on the same route replaced them: neither verified nor failed."""
+    probing = action(PROBE, APPLIED, id="p", planned_at=T0 + 30, applied_at=T0 + 700, after=BEFORE)
+    after = verified(MOVED, probing, at=route({"fraud": 100, "simple": 0}), now=T0 + 900)
+    assert after.incident is not None
+    assert [one.state for one in after.incident.actions] == [APPLIED, VERIFIED]
+
+
+def test_a_rollback_is_not_replaced_by_a_step_on_the_route():
+    """Traffic may move on; the repair still has to come into effect."""
+    probing = action(PROBE, APPLIED, id="p", planned_at=T0 + 30, after=BEFORE)
+    after = verified(ROLLED, probing, now=T0 + 601)
+    assert after.incident is not None
+    assert [one.state for one in after.incident.actions] == [FAILED, FAILED]
+
+
+@pytest.mark.parametrize("state", [PLANNED, VERIFIED, FAILED, ActionState.OBSERVED])
+def test_only_applied_actions_are_verified(state: ActionState):
+    """What is done with, or was never carried out, stays as it is."""
+    after = verified(action(OPEN, state, after=AFTER), at=IN_EFFECT, now=T0 + 999)
+    assert after.incident is not None
+    assert [one.state for one in after.incident.actions] == [state]
+
+
+def test_an_applied_action_without_a_time_waits():
+    """A status that somebody mended by hand does not fail for lack of a time."""
+    after = verified(action(OPEN, APPLIED, applied_at=None, after=AFTER), now=T0 + 999)
+    assert after.incident is not None
+    assert after.incident.severity == "P1"
+
+
+@pytest.mark.parametrize("incident", [None, episode(resolved=T0, actions=[MOVED])])
+def test_without_an_open_incident_nothing_is_verified(incident):
+    """What is over stays as it was told."""
+    known = status(incident=incident)
+    assert journal.verify(known, IN_EFFECT, None, T0 + 999) is known
+
+
+# The incident
+
+
+def test_an_incident_begins_with_what_is_known():
+    """Named by monitor and time, with the sentence and the evidence cut to what can be stored."""
+    blame = diagnose(
+        tuple(verdict(f"s{n}", B, onset=T0 + 5, why="y" * 2000) for n in range(20)),
+        ReleaseContext(None, proven_good=False, blame_within=0),
+    )
+    assert blame is not None
+    begun = episodes.begin("m" * 229 + ".xyz", blame, T0)
+    assert begun.name == "m" * 229 + "-20231114-221320"
+    assert begun.onset.timestamp() == begun.detected.timestamp() == T0
+    assert (len(begun.why), len(begun.evidence)) == (1024, 12)
+    assert {len(line) for line in begun.evidence} == {300}
+
+
+def test_an_incident_keeps_the_first_and_the_newest_actions():
+    """However long it flaps: the first three and the newest, ten in all."""
+    told = episode()
+    for number in range(40):
+        told = episodes.with_action(told, action(OPEN, APPLIED, id=str(number)))
+    assert [one.id for one in told.actions] == ["0", "1", "2", *map(str, range(33, 40))]
+
+
+def test_an_action_is_replaced_in_its_place():
+    """The same id is the same action, further on."""
+    told = episode(actions=[action(OPEN, id="a"), action(PROBE, id="b")])
+    told = episodes.with_action(told, action(OPEN, APPLIED, id="a"))
+    assert [(one.id, one.state) for one in told.actions] == [("a", APPLIED), ("b", PLANNED)]
+
+
+@pytest.mark.parametrize(
+    ("uid", "scope", "kind", "number"),
+    [("v", "s", OPEN, 0), ("u", "t", OPEN, 0), ("u", "s", PROBE, 0), ("u", "s", OPEN, 1)],
+)
+def test_an_action_id_follows_from_what_is_done(uid, scope, kind, number):
+    """The same decision has the same id, any other decision another."""
+    known = episodes.action_id("u", "s", OPEN, 0)
+    assert known == episodes.action_id("u", "s", OPEN, 0)
+    assert len(known) == 16
+    assert episodes.action_id(uid, scope, kind, number) != known
+
+
+def test_a_candidates_incident_is_repaired_when_it_is_over():
+    """Its fault went with its traffic; a target's repair is the rollback's time, or none."""
+    candidate = episodes.resolve(episode(arm="candidate"), T0 + 9)
+    target = episodes.resolve(episode(), T0 + 9)
+    earlier = episodes.resolve(episode(arm="candidate", repaired=T0 + 1), T0 + 9)
+    assert candidate.repaired == candidate.resolved is not None
+    assert (target.repaired, target.resolved) == (None, candidate.resolved)
+    assert earlier.repaired is not None
+    assert earlier.repaired.timestamp() == T0 + 1
+
+
+# Size
+
+
+def test_a_long_incident_stays_small():
+    """After fifty failed probes and many refusals the status still fits into 8 KB."""
+    made = world()
+    made.look(H)
+    made.after(1).release("v2")
+    made.refused = frozenset({ROLLBACK})
+    made.look(B)
+    largest = made.size()
+    for number in range(200):
+        made.refused = frozenset({PROBE, ROLLBACK}) if number % 3 else frozenset()
+        made.rolled_out = True
+        made.after(300).look(B if made.status.circuit.phase == "HalfOpen" else U)
+        largest = max(largest, made.size())
+    assert made.status.circuit.openings > 50
+    assert largest <= 8_000

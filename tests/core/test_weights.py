@@ -1,0 +1,154 @@
+"""Weights per phase: always somebody answers, and nobody else's weights are touched."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backstop.core import weights
+from backstop.core.facts import RuleWeights
+from backstop.core.view import services
+from backstop.core.weights import Services
+from tests.core.build import CANDIDATE, spec, status
+
+ALL = Services(target="t", candidate="c", fallback="f")
+
+_services = st.builds(
+    Services, target=st.just("t"), candidate=st.none() | st.just("c"), fallback=st.just("f")
+)
+_weight = st.integers(0, 1000)
+
+
+@st.composite
+def _rules(draw: st.DrawFn, ours: Services) -> tuple[RuleWeights, ...]:
+    names = sorted({*ours.named, "other"})
+    found = draw(st.lists(st.fixed_dictionaries({n: _weight for n in names}), max_size=4))
+    return tuple(RuleWeights(place * 2, rule) for place, rule in enumerate(found))
+
+
+_routes = _services.flatmap(lambda ours: st.tuples(st.just(ours), _rules(ours)))
+
+
+@given(_routes, st.integers(1, 50), st.booleans())
+def test_somebody_always_answers(made, percent: int, aborted: bool):  # noqa: FBT001
+    """In each phase and for all weights before it: each rule's weights sum to more than zero."""
+    ours, rules = made
+    before = list(weights.current(rules, ours).values())
+    asked = [
+        weights.open_circuit(rules, ours),
+        weights.probe(rules, ours, percent),
+        weights.close_circuit(rules, ours, before, without_candidate=aborted),
+        weights.close_circuit(rules, ours, [], without_candidate=aborted),
+    ]
+    if ours.candidate:
+        asked.append(weights.start_trial(rules, ours, percent))
+    for one in asked:
+        assert set(one) == {rule.index for rule in rules}
+        assert all(sum(rule.values()) > 0 for rule in one.values())
+        assert all(set(rule) == ours.named for rule in one.values())
+
+
+@given(_routes)
+def test_closing_restores_what_was_before(made):
+    """Rule by rule, unless nobody answered before: then the target does."""
+    ours, rules = made
+    before = weights.current(rules, ours)
+    closed = weights.close_circuit(rules, ours, list(before.values()), without_candidate=False)
+    for index, rule in before.items():
+        alone = {name: 100 if name == "t" else 0 for name in ours.named}
+        assert closed[index] == (rule if sum(rule.values()) else alone)
+
+
+@given(_routes)
+def test_ending_a_trial_moves_the_candidates_traffic_to_the_target(made):
+    """Nothing is lost and the fallback keeps what it had."""
+    ours, rules = made
+    ended = weights.end_trial(rules, ours)
+    for index, rule in weights.current(rules, ours).items():
+        assert sum(ended[index].values()) == sum(rule.values())
+        assert ended[index]["f"] == rule["f"]
+        assert ended[index].get("c", 0) == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (weights.open_circuit((RuleWeights(3, {}),), ALL), {"t": 0, "c": 0, "f": 100}),
+        (weights.probe((RuleWeights(3, {}),), ALL, 5), {"t": 5, "c": 0, "f": 95}),
+        (weights.start_trial((RuleWeights(3, {}),), ALL, 5), {"t": 95, "c": 5, "f": 0}),
+        (
+            weights.close_circuit(
+                (RuleWeights(3, {}),), ALL, [{"t": 90, "c": 10, "f": 0}], without_candidate=True
+            ),
+            {"t": 100, "c": 0, "f": 0},
+        ),
+        # Saved for other Services than the spec names now: they say nothing.
+        (
+            weights.close_circuit(
+                (RuleWeights(3, {}),), ALL, [{"t": 9, "f": 1}], without_candidate=False
+            ),
+            {"t": 100, "c": 0, "f": 0},
+        ),
+    ],
+)
+def test_the_weights_of_each_phase(asked, expected):
+    """By the index of the rule."""
+    assert asked == {3: expected}
+
+
+@given(_routes)
+def test_weights_survive_being_written_down(made):
+    """What an action keeps is what it asked for, and equal weights have equal texts."""
+    ours, rules = made
+    asked = weights.current(rules, ours)
+    text = weights.to_text(asked)
+    assert weights.from_text(text) == asked
+    assert weights.to_text(dict(reversed(asked.items()))) == text
+
+
+def test_sixteen_rules_of_long_names_fit_into_an_action():
+    """A circuit opens on the largest route too: equal rules are written once."""
+    ours = Services(target="t" * 63, candidate="c" * 63, fallback="f" * 63)
+    rules = tuple(RuleWeights(index, {}) for index in range(16))
+    text = weights.to_text(weights.open_circuit(rules, ours))
+    assert len(text) <= 512
+    assert weights.to_text({0: {"a": 1}, 1: {"a": 1}, 2: {"a": 2}}) == (
+        '{"0,1": {"a": 1}, "2": {"a": 2}}'
+    )
+
+
+def test_without_a_candidate_there_is_no_trial_to_end():
+    """The weights stay as they are."""
+    ours = Services(target="t", candidate=None, fallback="f")
+    rules = (RuleWeights(0, {"t": 70, "f": 30}),)
+    assert weights.end_trial(rules, ours) == {0: {"t": 70, "f": 30}}
+
+
+# Which Services
+
+
+@pytest.mark.parametrize(
+    ("changes", "restore", "expected"),
+    [
+        ({}, None, Services("fraud", None, "simple")),
+        ({"candidate": CANDIDATE}, None, Services("fraud", "fraud-next", "simple")),
+        (
+            {"fallback": {"defaultPrediction": {}}},
+            None,
+            Services("fraud", None, "fraud-default-prediction"),
+        ),
+        ({"fallback": None}, None, Services("fraud", None, None)),
+        ({"fallback": None, "traffic": None}, None, None),
+        # Taken out of the spec while it answers: still named, so that it can be relieved.
+        ({"fallback": None}, {"fraud": 100, "simple": 0}, Services("fraud", None, "simple")),
+        (
+            {"fallback": None, "candidate": CANDIDATE},
+            {"fraud": 90, "fraud-next": 10, "simple": 0},
+            Services("fraud", "fraud-next", "simple"),
+        ),
+        ({"fallback": None}, {"fraud": 100}, Services("fraud", None, None)),
+    ],
+)
+def test_the_services_are_those_that_the_spec_names(changes, restore, expected):
+    """And a fallback that still answers for a spec that no longer names it."""
+    known = status(circuit={"restore": [restore]} if restore else {})
+    assert services("fraud", spec(**changes), known) == expected

@@ -179,6 +179,21 @@ def test_acceptance(parents, reports, accepted, message):
     assert facts.in_effect is (accepted == 3)
 
 
+def test_a_backend_that_cannot_be_resolved():
+    """The gateway's words on a missing backend are kept; a route is not rejected for it."""
+    broken = report()
+    broken["conditions"][0]["message"] = "Service simple has no port 80"
+    facts = route_facts(route([backend("model")], reports=[broken]), frozenset({"model"}))
+    assert facts.in_effect
+    assert facts.unresolved == (
+        "Gateway/edge cannot resolve a backend: Service simple has no port 80"
+    )
+    fine = report()
+    fine["conditions"][0]["status"] = "True"
+    facts = route_facts(route([backend("model")], reports=[fine]), frozenset({"model"}))
+    assert facts.unresolved == ""
+
+
 # What a write changes
 
 names = st.sampled_from(["model", "fallback", "canary", "other"])

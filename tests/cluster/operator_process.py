@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.cluster.api_proxy import ApiProxy
 
+
 @dataclass(slots=True)
 class Operator:
     """One replica. Its log lines are in `log`."""

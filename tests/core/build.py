@@ -29,7 +29,11 @@ T0 = 1_700_000_000.0
 ERRORS = {
     "name": "errors",
     "window": "10s",
-    "errorRatio": {"requests": "requests_total", "errors": 'requests_total{code="500"}', "max": "5%"},
+    "errorRatio": {
+        "requests": "requests_total",
+        "errors": 'requests_total{code="500"}',
+        "max": "5%",
+    },
 }
 LATENCY = {
     "name": "slow",
@@ -49,13 +53,13 @@ CANDIDATE = {"name": "fraud-next", "service": "fraud-next", "metricLabels": {"ap
 
 
 def spec(**changes: Any) -> ModelMonitorSpec:
-    """A monitor's spec; a field set to None is left out."""
+    """Return a monitor's spec; a field set to None is left out."""
     merged = {**BASE, **changes}
     return ModelMonitorSpec.model_validate({k: v for k, v in merged.items() if v is not None})
 
 
 def signal(**changes: Any) -> Signal:
-    """A signal on errors, at most 5 %, judged without a minimum of requests."""
+    """Return a signal on errors, at most 5 %, judged without a minimum of requests."""
     return Signal.model_validate({**ERRORS, "minRequests": 1, **changes})
 
 
@@ -68,7 +72,7 @@ def series(
 
 
 def readings(**answers: Sequence[Series]) -> dict[str, Reading]:
-    """An answer for each role."""
+    """Return an answer for each role."""
     return {role: Reading(tuple(found)) for role, found in answers.items()}
 
 
@@ -84,7 +88,7 @@ def verdict(
     why: str = "errors 50 % (5 of 10), allowed 5%",
     reason: str | None = None,
 ) -> SignalVerdict:
-    """A verdict; an Unknown one has the reason NoData unless said otherwise."""
+    """Return a verdict; an Unknown one has the reason NoData unless said otherwise."""
     if reason is None:
         reason = "NoData" if outcome is Verdict.UNKNOWN else ""
     if outcome is Verdict.BREACHED:
@@ -102,7 +106,7 @@ def deployment(
     rolled_out: bool = True,
     changed: float | None = None,
 ) -> WorkloadFacts:
-    """The target (or, by its place in a view, the candidate) as its controller reports it."""
+    """Return the target, or by its place in a view the candidate, as it is reported."""
     return WorkloadFacts(
         ref=ObjectRef("Deployment", "demo", "fraud"),
         uid="d",
@@ -116,7 +120,7 @@ def deployment(
 
 
 def route(*rules: dict[str, int], accepted: int | None = 1, generation: int = 1) -> RouteFacts:
-    """A route with the weights of each rule."""
+    """Return a route with the weights of each rule."""
     return RouteFacts(
         ref=ObjectRef("HTTPRoute", "demo", "fraud"),
         uid="r",
@@ -128,7 +132,7 @@ def route(*rules: dict[str, int], accepted: int | None = 1, generation: int = 1)
 
 
 def episode(**changes: Any) -> Episode:
-    """An open incident on the target, detected at `T0` and blamed on the release."""
+    """Return an open incident on the target, detected at `T0` and blamed on the release."""
     return Episode.model_validate(
         {
             "name": "fraud-20231114-221320",
@@ -148,7 +152,7 @@ def action(
     state: ActionState = ActionState.PLANNED,
     **changes: Any,
 ) -> Action:
-    """An action of an incident."""
+    """Return an action of an incident."""
     return Action.model_validate(
         {
             "id": f"{step}-1",
@@ -163,12 +167,12 @@ def action(
 
 
 def status(**changes: Any) -> ModelMonitorStatus:
-    """A status with some fields set."""
+    """Return a status with some fields set."""
     return ModelMonitorStatus.model_validate(changes)
 
 
 def view(*verdicts: SignalVerdict, now: float = T0, **changes: Any) -> View:
-    """A monitor as it stands at `now`, after a look with these verdicts."""
+    """Return a monitor as it stands at `now`, after a look with these verdicts."""
     known: dict[str, Any] = {
         "namespace": "demo",
         "name": "fraud",
@@ -183,5 +187,3 @@ def view(*verdicts: SignalVerdict, now: float = T0, **changes: Any) -> View:
         "now": now,
     }
     return View(**{**known, **changes})
-
-

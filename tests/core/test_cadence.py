@@ -5,9 +5,9 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.core.build import T0
 
 from backstop.core.cadence import ARRIVAL, SHORTEST, next_look
-from tests.core.build import T0
 
 
 def wait(*ages: float, scrape: float | None, interval: float) -> float:
@@ -44,7 +44,7 @@ def test_the_next_look_follows_the_next_sample(ages, scrape, interval, expected)
 
 
 _ages = st.lists(st.floats(-4, 600), max_size=6)
-_scrapes = st.none() | st.floats(0, 120)
+_scrapes = st.none() | st.just(0.0) | st.floats(0.001, 120)
 
 
 @given(_ages, _scrapes, st.floats(0.001, 600))

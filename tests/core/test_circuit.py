@@ -1,11 +1,6 @@
 """An incident on the target: open the circuit, repair, probe, close; Unknown moves nothing."""
 
 import pytest
-
-from backstop.api.status import ActionState, Arm, Cause, StepKind, Verdict
-from backstop.core import breaker
-from backstop.core.decide import decide
-from backstop.core.diagnosis import ReleaseContext, diagnose
 from tests.core.build import (
     CANDIDATE,
     T0,
@@ -18,6 +13,11 @@ from tests.core.build import (
     view,
 )
 from tests.core.world import World, world
+
+from backstop.api.status import ActionState, Arm, Cause, StepKind, Verdict
+from backstop.core import breaker
+from backstop.core.decide import decide
+from backstop.core.diagnosis import ReleaseContext, diagnose
 
 H, B, U = Verdict.HEALTHY, Verdict.BREACHED, Verdict.UNKNOWN
 OPEN, PROBE, CLOSE, ROLLBACK = (
@@ -32,7 +32,7 @@ PROBING = [{"fraud": 5, "simple": 95}]
 
 
 def broken(made: World, *, by_release: bool = False) -> World:
-    """A world whose target breached after it was healthy."""
+    """Return a world whose target breached after it was healthy."""
     made.look(H)
     made.after(1)
     if by_release:

@@ -1,11 +1,11 @@
 """Conditions as Kubernetes tools read them: abnormal ones only while true, times that mean it."""
 
 import pytest
+from tests.core.build import T0, action, status, verdict
 
 from backstop.api.conditions import ConditionType, Reason
 from backstop.api.status import ModelMonitorStatus, StepKind, Verdict
 from backstop.core.conditions import Problem, metric_problems, summarize
-from tests.core.build import T0, action, status, verdict
 
 DOWN = Problem(ConditionType.METRICS_AVAILABLE, Reason.SOURCE_DOWN, "connection refused")
 BAD = Problem(ConditionType.METRICS_AVAILABLE, Reason.INVALID_QUERY, "parse error", stalled=True)
@@ -21,7 +21,7 @@ def summary(
     has_route: bool = True,
     now: float = T0,
 ) -> ModelMonitorStatus:
-    """The status with its conditions."""
+    """Return the status with its conditions."""
     return summarize(
         known or status(), problems, generation=generation, has_route=has_route, now=now
     )

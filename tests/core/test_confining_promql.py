@@ -12,7 +12,7 @@ NASTY = 'a"b\\c\nd{}é'
 
 
 def selectors(expression: str) -> list[dict[str, str]]:
-    """The equality matchers of each selector in `expression`, as the parser reads them."""
+    """Return the equality matchers of each selector in `expression`, as the parser reads them."""
     found: list[dict[str, str]] = []
 
     def note(node: promql_parser.Expr) -> None:
@@ -153,7 +153,7 @@ def test_only_a_plain_selector_can_be_read_raw(expression: str, *, plain: bool):
     if plain:
         require_selector(expression)
         return
-    with pytest.raises(PromqlError, match="must be a plain metric selector .* use a promql signal"):
+    with pytest.raises(PromqlError, match=r"must be a plain metric selector .* promql signal"):
         require_selector(expression)
 
 

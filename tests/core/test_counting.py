@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.core.build import T0, series
 
 from backstop.core.samples import (
     Series,
@@ -21,7 +22,6 @@ from backstop.core.signals.error_ratio import ErrorRatio
 from backstop.core.signals.missing_ratio import MissingRatio
 from backstop.core.signals.ratio import Share, count_share
 from backstop.core.signals.rule import Measurement, Missing, UnknownReason
-from tests.core.build import T0, series
 
 NAN = math.nan
 INF = math.inf

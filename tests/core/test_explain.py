@@ -1,18 +1,18 @@
 """One sentence that says what Backstop sees and does, and that stands still while nothing moves."""
 
 import pytest
+from tests.core.build import CANDIDATE, T0, deployment, status, verdict, view
+from tests.core.world import World, world
 
 from backstop.api.status import Arm, Verdict
 from backstop.core.decide import decide
-from tests.core.build import CANDIDATE, T0, deployment, status, verdict, view
-from tests.core.world import World, world
 
 H, B, U = Verdict.HEALTHY, Verdict.BREACHED, Verdict.UNKNOWN
 FAILS = "target fails: errors 50 % (5 of 10), allowed 5%"
 
 
 def sentences(made: World) -> list[str]:
-    """The sentences of a bad release from the first healthy look to the last."""
+    """Return the sentences of a bad release from the first healthy look to the last."""
     told = []
 
     def note() -> None:

@@ -1,6 +1,19 @@
 """What an action leaves behind: planned, applied, verified or failed, bounded and small."""
 
 import pytest
+from tests.core.build import (
+    CANDIDATE,
+    T0,
+    action,
+    deployment,
+    episode,
+    route,
+    spec,
+    status,
+    verdict,
+    view,
+)
+from tests.core.world import Crash, World, world
 
 from backstop.api.status import (
     Action,
@@ -16,19 +29,6 @@ from backstop.core.diagnosis import ReleaseContext, diagnose
 from backstop.core.facts import RouteFacts, WorkloadFacts
 from backstop.core.view import Step
 from backstop.core.weights import to_text
-from tests.core.build import (
-    CANDIDATE,
-    T0,
-    action,
-    deployment,
-    episode,
-    route,
-    spec,
-    status,
-    verdict,
-    view,
-)
-from tests.core.world import Crash, World, world
 
 H, B, U = Verdict.HEALTHY, Verdict.BREACHED, Verdict.UNKNOWN
 OPEN, PROBE, CLOSE, SHIFT, ROLLBACK = (
@@ -124,7 +124,7 @@ def _would_do(made: World, outcome: Verdict, kind: StepKind) -> bool:
 
 
 def applied(step: StepKind, known: ModelMonitorStatus, **changes) -> ModelMonitorStatus:
-    """The status after an action of this kind has taken place two seconds after `T0`."""
+    """Return the status after an action of this kind has taken place two seconds after `T0`."""
     done = action(step, **{"before": BEFORE, "after": AFTER, **changes})
     known = known.model_copy(update={"action": done})
     candidate = {**CANDIDATE, "weight": 10} if known.candidate else None
@@ -237,7 +237,7 @@ def verified(
     now: float = T0 + 1,
     **changes,
 ) -> ModelMonitorStatus:
-    """The status after the cluster was looked at, with these actions in the incident."""
+    """Return the status after the cluster was looked at, with these actions in the incident."""
     known = status(incident=episode(actions=list(actions)), **changes)
     return journal.verify(known, at, target, now)
 

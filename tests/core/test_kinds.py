@@ -1,9 +1,10 @@
 """The kinds of signals: found by being there, each named once, facts as plain values."""
 
+from tests.core.build import route
+
 from backstop.core.facts import ObjectRef
 from backstop.core.signals.registry import kinds
 from backstop.core.signals.rule import Pillar, Rule
-from tests.core.build import route
 
 
 def test_every_kind_is_found_by_its_name():
@@ -15,7 +16,7 @@ def test_every_kind_is_found_by_its_name():
         "missingRatio",
         "promql",
     ]
-    assert all(issubclass(rule, Rule) and rule.KIND == kind for kind, rule in kinds().items())
+    assert all(issubclass(rule, Rule) and kind == rule.KIND for kind, rule in kinds().items())
 
 
 def test_a_kind_knows_its_pillar_or_leaves_it_to_the_spec():

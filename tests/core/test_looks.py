@@ -5,20 +5,20 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.core.build import LATENCY, T0, readings, series, signal, verdict
 
 from backstop.api.modelmonitor import Signal
 from backstop.api.status import Arm, Verdict
 from backstop.core.samples import Reading
 from backstop.core.signals.rule import Pillar
 from backstop.core.verdicts import MAX_FUTURE, History, SignalVerdict, judge, look, overall
-from tests.core.build import LATENCY, T0, readings, series, signal, verdict
 
 H, B, U = Verdict.HEALTHY, Verdict.BREACHED, Verdict.UNKNOWN
 EVER = {Arm.TARGET: 0.0, Arm.CANDIDATE: 0.0}
 
 
 def gauge(**changes) -> Signal:
-    """A free expression that may be at most 10, broken in 2 of 3 looks."""
+    """Return a free expression that may be at most 10, broken in 2 of 3 looks."""
     return Signal.model_validate(
         {
             "name": "drift",
@@ -203,9 +203,7 @@ def test_a_failure_of_one_role_is_the_failure_of_the_signal():
 def test_too_few_requests_are_no_evidence(requests: int, outcome: Verdict):
     """Below the minimum even 100 % errors are no verdict, and say how many are needed."""
     one = signal(minRequests=50, persistence={"breaches": 1, "looks": 1})
-    answer = readings(
-        requests=[series([0, requests])], errors=[series([0, requests], code="500")]
-    )
+    answer = readings(requests=[series([0, requests])], errors=[series([0, requests], code="500")])
     found, _ = judge(one, Arm.TARGET, answer, History(), evidence_from=0, now=T0 + 2)
     assert found.verdict is outcome
     if outcome is U:

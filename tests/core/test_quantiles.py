@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.core.build import series
 
 from backstop.core.signals.histogram import Histogram, count_histogram
 from backstop.core.signals.latency_quantile import LatencyQuantile
 from backstop.core.signals.latency_share import LatencyShare
 from backstop.core.signals.rule import Measurement, Missing, UnknownReason
-from tests.core.build import series
 
 EDGES = (0.1, 0.25, 0.5, 1.0)
 GONE, FEW, BAD = (
@@ -23,7 +23,7 @@ GONE, FEW, BAD = (
 
 
 def buckets(observed, *, edges=EDGES, pod: str = "a", before: float = 0.0):
-    """The bucket series of one pod that observed these latencies between two scrapes."""
+    """Return the bucket series of one pod that observed these latencies between two scrapes."""
     found = np.asarray(observed, dtype=np.float64)
     counts = {f"{edge:g}": int((found <= edge).sum()) for edge in edges}
     counts["+Inf"] = found.size
@@ -31,7 +31,7 @@ def buckets(observed, *, edges=EDGES, pod: str = "a", before: float = 0.0):
 
 
 def histogram(observed, **how) -> Histogram:
-    """The histogram that is counted from these observations."""
+    """Return the histogram that is counted from these observations."""
     counted = count_histogram(buckets(observed, **how), "latency")
     assert isinstance(counted, Histogram)
     return counted
@@ -162,7 +162,7 @@ def test_what_is_no_histogram_is_missing(found, reason, said):
 
 
 def measure(rule, observed):
-    """What `rule` says to these observations."""
+    """Return what `rule` says to these observations."""
     return rule.measure({"buckets": buckets(observed)})
 
 
@@ -235,11 +235,14 @@ def test_latency_rules_say_their_numbers():
     blind = measure(quantile_rule("p90", "2s"), [3.0] * 10)
     slow = measure(share_rule("250ms", "1%"), [0.05] * 90 + [0.4] * 10)
     unseen = measure(share_rule("2s", "1%"), [0.05] * 10)
+    blind_to_2s = (
+        "p90 latency is above 1 s, the largest bucket, so it cannot be held against 2 s;"
+        " add a bucket for that"
+    )
     assert [one.why for one in (fast, beyond, blind, slow, unseen)] == [
         "p90 latency 90 ms over 1,200 requests, allowed 250 ms",
         "p90 latency above 1 s over 10 requests, allowed 250 ms",
-        "p90 latency is above 1 s, the largest bucket, so it cannot be held against 2 s;"
-        " add a bucket for that",
+        blind_to_2s,
         "10 % of requests slower than 250 ms (10 of 100), allowed 1%",
         "no bucket reaches 2 s: the largest ends at 1 s; choose a smaller bound",
     ]

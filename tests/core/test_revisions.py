@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.core.build import T0, deployment, verdict, view
+from tests.core.world import World
 
 from backstop.api.status import RevisionsStatus, Verdict
 from backstop.core.decide import decide
@@ -18,14 +20,12 @@ from backstop.core.revisions import (
     record_bad,
     record_good,
 )
-from tests.core.build import T0, deployment, verdict, view
-from tests.core.world import World
 
 H, B, U = Verdict.HEALTHY, Verdict.BREACHED, Verdict.UNKNOWN
 
 
 def known(current: str | None = None, good: str | None = None, bad: tuple[str, ...] = ()):
-    """What the status tells of revisions."""
+    """Return what the status tells of revisions."""
     return RevisionsStatus.model_validate(
         {
             "current": current and {"fingerprint": current, "since": T0},
@@ -36,12 +36,14 @@ def known(current: str | None = None, good: str | None = None, bad: tuple[str, .
 
 
 def history(*fingerprints: str) -> list[RevisionFacts]:
-    """The workload's revisions, numbered from 1, newest first as they are read."""
+    """Return the workload's revisions, numbered from 1, newest first as they are read."""
     created = datetime.fromtimestamp(T0, tz=UTC)
     return [RevisionFacts(one, n, created) for n, one in enumerate(fingerprints, 1)][::-1]
 
 
 # Where a rollback goes
+
+NONE_LEFT = "no earlier revision is left that was not rolled back before; the workload keeps"
 
 
 @pytest.mark.parametrize(
@@ -70,13 +72,11 @@ def test_a_rollback_goes_to_the_last_good_or_else_the_previous_one(revisions, av
 @pytest.mark.parametrize(
     ("revisions", "available", "why"),
     [
-        (known(), (), "no earlier revision is left that was not rolled back before; the workload"
-         " keeps 0 in its history"),
-        (known(bad=("v1", "v2")), ("v1", "v2", "v3"), "no earlier revision is left that was not"
-         " rolled back before; the workload keeps 3 in its history"),
+        (known(), (), f"{NONE_LEFT} 0 in its history"),
+        (known(bad=("v1", "v2")), ("v1", "v2", "v3"), f"{NONE_LEFT} 3 in its history"),
         (known(), ("v3", "v4"), "no revision before the current one is in the workload's history"),
     ],
-)  # fmt: skip
+)
 def test_without_a_revision_to_go_back_to_it_is_refused(revisions, available, why):
     """The refusal says what is missing."""
     assert choose(revisions, history(*available), "v3") == Refusal(why)
@@ -177,7 +177,7 @@ def test_a_revision_is_proven_good_when_it_is_the_recorded_one(current, good, pr
 
 
 def good(world: World) -> str | None:
-    """The revision recorded as good."""
+    """Return the revision recorded as good."""
     recorded = world.status.revisions.last_good
     return recorded and recorded.fingerprint
 

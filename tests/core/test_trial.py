@@ -1,11 +1,11 @@
 """The candidate's trial: its share of traffic once, taken away when it fails, until it changes."""
 
 import pytest
+from tests.core.build import CANDIDATE, T0, deployment, episode, spec, status, verdict, view
+from tests.core.world import World, world
 
 from backstop.api.status import ActionState, Arm, Cause, StepKind, TrialPhase, Verdict
 from backstop.core.decide import decide
-from tests.core.build import CANDIDATE, T0, deployment, episode, spec, status, verdict, view
-from tests.core.world import World, world
 
 H, B, U = Verdict.HEALTHY, Verdict.BREACHED, Verdict.UNKNOWN
 SHIFT, OPEN, CLOSE = StepKind.SHIFT_TRAFFIC, StepKind.OPEN_CIRCUIT, StepKind.CLOSE_CIRCUIT
@@ -15,7 +15,7 @@ TRIAL = [{"fraud": 90, "fraud-next": 10, "simple": 0}]
 
 
 def on_trial(*, weight: int | None = 10, rules=None, **changes) -> World:
-    """A world with a candidate that is ready."""
+    """Return a world with a candidate that is ready."""
     made = world(candidate={**CANDIDATE, "weight": weight}, rules=rules or START, **changes)
     made.candidate = deployment("c1")
     return made
@@ -137,6 +137,23 @@ def test_an_incident_of_a_candidate_that_left_the_spec_is_over():
     made.spec = spec()
     assert made.after(10).look(H) == []
     assert made.status.incident.resolved is not None
+
+
+@pytest.mark.parametrize("mode", ["Act", "Observe"])
+def test_an_incident_of_a_candidate_that_changed_is_over(mode: str):
+    """A trial belongs to one template: the next one is not aborted for the fault of the last."""
+    made = on_trial(mode=mode)
+    made.look(H, U)
+    made.refused = frozenset({SHIFT})
+    made.after(1).look(H, B)
+    assert made.status.incident is not None
+    assert made.status.incident.resolved is None
+    made.refused = frozenset()
+    made.candidate = deployment("c2", rolled_out=False)
+    assert SHIFT not in made.after(10).look(H, U) or made.rules == TRIAL
+    assert made.status.incident.resolved is not None
+    assert made.status.candidate is not None
+    assert (made.status.candidate.fingerprint, made.status.candidate.phase) == ("c2", "Trial")
 
 
 @pytest.mark.parametrize("outcome", [H, U])

@@ -3,12 +3,12 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.core.build import CANDIDATE, spec, status
 
 from backstop.core import weights
 from backstop.core.facts import RuleWeights
 from backstop.core.view import services
 from backstop.core.weights import Services
-from tests.core.build import CANDIDATE, spec, status
 
 ALL = Services(target="t", candidate="c", fallback="f")
 
@@ -21,7 +21,7 @@ _weight = st.integers(0, 1000)
 @st.composite
 def _rules(draw: st.DrawFn, ours: Services) -> tuple[RuleWeights, ...]:
     names = sorted({*ours.named, "other"})
-    found = draw(st.lists(st.fixed_dictionaries({n: _weight for n in names}), max_size=4))
+    found = draw(st.lists(st.fixed_dictionaries(dict.fromkeys(names, _weight)), max_size=4))
     return tuple(RuleWeights(place * 2, rule) for place, rule in enumerate(found))
 
 

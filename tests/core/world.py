@@ -9,17 +9,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from tests.core.build import T0, deployment, route, spec, verdict
+
 from backstop.api.modelmonitor import Mode, ModelMonitorSpec
 from backstop.api.status import Action, ActionState, Arm, ModelMonitorStatus, StepKind, Verdict
 from backstop.core import journal, revisions, weights
 from backstop.core.decide import decide
 from backstop.core.episode import under_way
+from backstop.core.evidence import without_answered
 from backstop.core.facts import RevisionFacts, WorkloadFacts
 from backstop.core.verdicts import Look, SignalVerdict
 from backstop.core.view import Decision, Memory, Step, View
 from backstop.runtime.act import wanted_weights
 from backstop.runtime.journal import fit
-from tests.core.build import T0, deployment, route, spec, verdict
 
 H, B, U = Verdict.HEALTHY, Verdict.BREACHED, Verdict.UNKNOWN
 
@@ -115,12 +117,7 @@ class World:
         return verdict(key[0], outcome, arm=key[1], clean_at=self.now)
 
     def _view(self, look: Look) -> View:
-        since = self.status.evidence_from
-        evidence = since.timestamp() if since else 0.0
-        if self.memory.evidence_from != evidence:
-            self.memory = dataclasses.replace(
-                self.memory, histories={}, healthy_since=None, evidence_from=evidence
-            )
+        self.memory = without_answered(self.memory, self.status)
         return View(
             namespace="demo",
             name="fraud",
@@ -201,12 +198,12 @@ class World:
     # What can be seen
 
     def states(self, step: StepKind) -> list[ActionState]:
-        """The states of the incident's actions of one kind."""
+        """Return the states of the incident's actions of one kind."""
         episode = self.status.incident
         return [one.state for one in (episode.actions if episode else []) if one.step is step]
 
     def size(self) -> int:
-        """The bytes of the status as it is stored."""
+        """Return the bytes of the status as it is stored."""
         return len(self.status.model_dump_json(by_alias=True, exclude_none=True))
 
 
@@ -216,7 +213,7 @@ def _warming_up(before: SignalVerdict) -> SignalVerdict:
 
 
 def world(*, rules: list[dict[str, int]] | None = None, **changes: Any) -> World:
-    """A world whose monitor has some fields changed."""
+    """Return a world whose monitor has some fields changed."""
     made = World(spec=spec(**changes))
     if rules is not None:
         made.rules = rules

@@ -46,6 +46,7 @@ class Reason(StrEnum):
     ROUTE_NOT_FOUND = "RouteNotFound"
     ROUTE_HAS_NO_RULE = "RouteHasNoRule"
     ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
+    ROUTE_NOT_RESOLVED = "RouteNotResolved"
     FORBIDDEN = "Forbidden"
     API_UNAVAILABLE = "ApiUnavailable"
     ACTION_UNDER_WAY = "ActionUnderWay"

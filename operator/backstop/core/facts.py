@@ -41,6 +41,7 @@ class RouteFacts:
     ``generation`` and ``accepted_generation`` tell whether every gateway has taken the last change:
     ``accepted_generation`` is the oldest generation among all parents that accepted the route, or
     ``None`` when a parent has rejected it or said nothing; ``message`` then holds its words.
+    ``unresolved`` holds a parent's words on a backend that it cannot find, in whichever rule.
     """
 
     ref: ObjectRef
@@ -50,6 +51,7 @@ class RouteFacts:
     accepted_generation: int | None
     rules: tuple[RuleWeights, ...]
     message: str = ""
+    unresolved: str = ""
 
     @property
     def in_effect(self) -> bool:

@@ -73,7 +73,7 @@ def applied(view: View, action: Action, now: float) -> ModelMonitorStatus:
             return _closed(status, now)
         case StepKind.SHIFT_TRAFFIC:
             return _shifted(view, status, done, now)
-        case StepKind.ROLLBACK:
+        case StepKind.ROLLBACK:  # pragma: no branch - mypy proves that there is no other kind
             bad = record_bad(status.revisions, done.before)
             return status.model_copy(update={"revisions": bad})
 
@@ -183,8 +183,10 @@ def _verify_one(
         return status
     if _in_effect(action, route, target):
         done = _changed(action, state=ActionState.VERIFIED, verified_at=now)
-        status = status.model_copy(update={"incident": with_action(episode, done)})
-        return _repaired(status, now) if action.step is StepKind.ROLLBACK else status
+        seen = with_action(episode, done)
+        if action.step is StepKind.ROLLBACK:
+            return _repaired(status, seen, now)
+        return status.model_copy(update={"incident": seen})
     superseded = any(
         later.step in weights.TRAFFIC_STEPS and later.planned_at > action.planned_at
         for later in episode.actions
@@ -213,10 +215,7 @@ def _in_effect(action: Action, route: RouteFacts | None, target: WorkloadFacts |
     )
 
 
-def _repaired(status: ModelMonitorStatus, now: float) -> ModelMonitorStatus:
-    episode = under_way(status)
-    if episode is None:
-        return status
+def _repaired(status: ModelMonitorStatus, episode: Episode, now: float) -> ModelMonitorStatus:
     status = status.model_copy(update={"incident": _changed(episode, repaired=now)})
     circuit = status.circuit
     if circuit.phase is CircuitPhase.OPEN:

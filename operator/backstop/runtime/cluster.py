@@ -133,6 +133,9 @@ class Cluster:
         if not facts.in_effect:
             said = f"no gateway has accepted the newest {ref} yet {facts.message}".strip()
             problems.append(Problem(ConditionType.ROUTE_READY, Reason.ROUTE_NOT_ACCEPTED, said))
+        elif facts.unresolved:
+            said = f"{ref}: {facts.unresolved}; correct the Service or its port"
+            problems.append(Problem(ConditionType.ROUTE_READY, Reason.ROUTE_NOT_RESOLVED, said))
         return facts
 
     async def _route_facts(self, ref: ObjectRef, services: frozenset[str]) -> RouteFacts:

@@ -11,7 +11,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from backstop_lab.demo.report import Pair, pairs
 from backstop_lab.demo.results import BEFORE_SECONDS, Result
@@ -122,6 +122,7 @@ def _draw_verdicts(axes: Axes, result: Result) -> None:
     axes.set_yticks([])
     axes.set_ylabel("verdict", color=_MUTED, rotation=0, ha="right", va="center")
     axes.set_xlabel(_clock(result), color=_MUTED)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _plain(axes, labelled=True)
 
 

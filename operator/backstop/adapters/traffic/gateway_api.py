@@ -85,6 +85,7 @@ def _facts(route: Mapping[str, Any], indices: list[int]) -> RouteFacts:
         accepted_generation=accepted,
         rules=tuple(_rule_weights(metadata, index, rules[index]) for index in indices),
         message=message,
+        unresolved=_unresolved(route),
     )
 
 
@@ -166,6 +167,16 @@ def _accepted_by(report: Mapping[str, Any]) -> tuple[int | None, str]:
         reason = one_line(str(condition.get("reason", "")), _MESSAGE_LIMIT)
         return None, f"{who} does not accept the route: {said or reason or 'it gives no reason'}"
     return None, f"{who} has not said whether it accepts the route"
+
+
+def _unresolved(route: Mapping[str, Any]) -> str:
+    """Return what a parent says of backends that it cannot find; empty when all are found."""
+    for report in (route.get("status") or {}).get("parents") or ():
+        for condition in report.get("conditions") or ():
+            if condition.get("type") == "ResolvedRefs" and condition.get("status") == "False":
+                said = one_line(str(condition.get("message", "")), _MESSAGE_LIMIT)
+                return f"{_parent(report['parentRef'])} cannot resolve a backend: {said}"
+    return ""
 
 
 def _parent(parent: Mapping[str, Any]) -> str:

@@ -1,0 +1,307 @@
+"""Whatever happens, in whatever order: what Backstop must never do, and what it must put back.
+
+A machine looks, releases, crashes, restarts, refuses and waits at random, and checks the invariants
+of the design after every pass.
+"""
+
+import dataclasses
+from collections.abc import Iterable
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from tests.core.build import CANDIDATE, deployment, spec
+from tests.core.world import Crash, World
+
+from backstop.api.modelmonitor import Mode
+from backstop.api.status import (
+    Action,
+    ActionState,
+    Arm,
+    CircuitPhase,
+    ModelMonitorStatus,
+    StepKind,
+    TrialPhase,
+    Verdict,
+)
+from backstop.core import weights
+from backstop.core.episode import under_way
+from backstop.core.units import seconds
+
+H, B, U = Verdict.HEALTHY, Verdict.BREACHED, Verdict.UNKNOWN
+OPEN, PROBE, CLOSE, SHIFT, ROLLBACK = (
+    StepKind.OPEN_CIRCUIT,
+    StepKind.PROBE_CIRCUIT,
+    StepKind.CLOSE_CIRCUIT,
+    StepKind.SHIFT_TRAFFIC,
+    StepKind.ROLLBACK,
+)
+SIGNALS = ("errors", "drift")
+KEYS = [(name, arm) for arm in Arm for name in SIGNALS]
+
+_outcomes = st.fixed_dictionaries({key: st.sampled_from([H, H, B, U]) for key in KEYS})
+_worlds = st.fixed_dictionaries(
+    {
+        "mode": st.sampled_from([Mode.ACT, Mode.ACT, Mode.ACT, Mode.OBSERVE]),
+        "fallback": st.sampled_from([{"service": "simple"}, {"service": "simple"}, None]),
+        "rollback": st.fixed_dictionaries(
+            {"enabled": st.sampled_from([True, True, False]), "goodAfter": st.just("20s")}
+        ),
+        "candidate": st.sampled_from(
+            [None, CANDIDATE, {**CANDIDATE, "weight": 10}, {**CANDIDATE, "weight": 10}]
+        ),
+        "circuit": st.just({"openFor": "5s", "maxOpenFor": "40s", "probeFor": "3s"}),
+    }
+)
+
+
+class Machine(RuleBasedStateMachine):
+    """Drives one monitor through everything that can happen to it."""
+
+    world: World
+
+    @initialize(changes=_worlds, share=st.integers(0, 30), rules=st.integers(1, 3))
+    def begins(self, changes, share: int, rules: int) -> None:
+        """Begin with a monitor of some spec and a route of some rules."""
+        self.world = World(spec=spec(**changes))
+        names = {"fraud": 100 - share}
+        if changes["candidate"]:
+            names["fraud-next"] = share
+            self.world.candidate = deployment("c1")
+        if changes["fallback"]:
+            names["simple"] = 0
+        self.world.rules = [dict(names) for _ in range(rules)]
+        self.releases = 0
+        self.before_opening: list[dict[str, int]] = []
+        self.rollbacks: dict[str, set[str]] = {}
+        self.blamed: dict[str, str] = {}
+
+    # What happens around
+
+    @rule(wait=st.sampled_from([0.2, 1, 5, 30, 700]))
+    def time_passes(self, wait: float) -> None:
+        """Wait."""
+        self.world.after(wait)
+
+    @rule(again=st.booleans())
+    def somebody_releases(self, again: bool) -> None:  # noqa: FBT001
+        """Release a new template, or the old one again."""
+        self.releases += 1
+        self.world.release("v0" if again else f"n{self.releases}")
+
+    @precondition(lambda self: self.world.candidate is not None)
+    @rule()
+    def another_candidate_comes(self) -> None:
+        """Change the candidate's template."""
+        self.releases += 1
+        self.world.candidate = deployment(f"c{self.releases}")
+
+    @rule(done=st.booleans())
+    def rollout(self, done: bool) -> None:  # noqa: FBT001
+        """Finish the rollout, or have one of another pod."""
+        self.world.rolled_out = done
+
+    @rule(refused=st.just(frozenset()) | st.frozensets(st.sampled_from(StepKind), max_size=3))
+    def something_is_refused(self, refused: frozenset[StepKind]) -> None:
+        """Refuse some kinds of steps from now on."""
+        self.world.refused = refused
+
+    @rule(accepted=st.booleans())
+    def the_gateway(self, accepted: bool) -> None:  # noqa: FBT001
+        """Accept the newest weights, or do not."""
+        self.world.accepted = accepted
+
+    @rule()
+    def the_operator_restarts(self) -> None:
+        """Lose the memory."""
+        self.world.restart()
+
+    @rule()
+    def the_mode_changes(self) -> None:
+        """Switch between Observe and Act."""
+        observed = self.world.spec.mode is Mode.OBSERVE
+        mode = Mode.ACT if observed else Mode.OBSERVE
+        self.world.spec = self.world.spec.model_copy(update={"mode": mode})
+
+    # Looks
+
+    @rule(outcomes=_outcomes, point=st.sampled_from(["", "", "", "intent", "effect"]))
+    def looks(self, outcomes, point: str) -> None:
+        """Look at any verdicts, and crash at any point."""
+        self._pass(outcomes, point)
+
+    @rule(stable=st.sampled_from([H, B]), trial=st.sampled_from([H, B, U]))
+    def looks_clearly(self, stable: Verdict, trial: Verdict) -> None:
+        """Look at arms that are altogether healthy or broken."""
+        self._pass({key: stable if key[1] is Arm.TARGET else trial for key in KEYS}, "")
+
+    @rule(candidate=st.sampled_from([H, U]), crash=st.sampled_from(["", "", "intent", "effect"]))
+    def a_quiet_spell(self, candidate: Verdict, crash: str) -> None:
+        """Let everything recover: long enough for a probe, and for the circuit to close."""
+        healthy = {key: H if key[1] is Arm.TARGET else candidate for key in KEYS}
+        self.world.rolled_out = self.world.accepted = True
+        for wait, outcomes in ((45, dict.fromkeys(KEYS, U)), (4, healthy), (1, healthy)):
+            self.world.after(wait)
+            self._pass(outcomes, crash)
+
+    @rule()
+    def the_source_is_down(self) -> None:
+        """Look at nothing but Unknown: it starts no incident, ends none, and moves no traffic."""
+        world = self.world
+        under, circuit = under_way(world.status), world.status.circuit
+        finished = world.status.action
+        steps = self._pass(dict.fromkeys(KEYS, U), "")
+        if under is None and finished is None:
+            assert set(steps) <= {SHIFT}  # a trial that begins does so on readiness alone
+            assert under_way(world.status) is None
+        if under is not None and finished is None:
+            still = world.status.incident
+            assert still is not None
+            assert still.name == under.name
+            if under.arm is Arm.TARGET:
+                assert still.resolved is None
+                assert not {OPEN, CLOSE} & set(steps)
+        if circuit.phase is CircuitPhase.HALF_OPEN and finished is None:
+            assert steps == []
+            assert world.status.circuit == circuit
+
+    def _pass(self, outcomes: dict[tuple[str, Arm], Verdict], point: str) -> list[StepKind]:
+        world = self.world
+        if world.spec.candidate is None:
+            outcomes = {key: found for key, found in outcomes.items() if key[1] is Arm.TARGET}
+        before = dataclasses.replace(
+            world, rules=[dict(one) for one in world.rules], done=list(world.done)
+        )
+        world.crash = point
+        steps: list[StepKind] = []
+        try:
+            steps = world.sees(outcomes)
+        except Crash:
+            world.restart()
+        world.crash = ""
+        told = under_way(world.status)
+        if told is not None and world.candidate is not None:
+            self.blamed.setdefault(told.name, world.candidate.fingerprint)
+        self._follows(before, world.done[len(before.done) :], outcomes, steps)
+        return steps
+
+    def _follows(
+        self,
+        before: World,
+        done: Iterable[Action],
+        outcomes: dict[tuple[str, Arm], Verdict],
+        steps: list[StepKind],
+    ) -> None:
+        """Check what a pass has done against what it knew."""
+        known = before.status
+        resumed = known.action.id if known.action else ""
+        for action in done:
+            self._did(action, before)
+        target = {found for (_, arm), found in outcomes.items() if arm is Arm.TARGET}
+        if OPEN in steps:
+            assert B in target
+        if CLOSE in steps:
+            assert target == {H}
+        if before.spec.mode is Mode.OBSERVE:
+            assert all(action.id == resumed for action in done)
+
+    def _did(self, action: Action, before: World) -> None:
+        known = before.status
+        if action.step is ROLLBACK:
+            assert action.after not in known.revisions.known_bad
+            assert action.before != action.after
+            assert self.world.status.incident is not None
+            # A crash between the effect and its record finishes the same action once more.
+            ids = self.rollbacks.setdefault(self.world.status.incident.name, set())
+            ids.add(action.id)
+            assert len(ids) == 1
+        if action.step is SHIFT:
+            self._did_shift(known)
+        if action.step is OPEN and known.circuit.phase is CircuitPhase.CLOSED:
+            self.before_opening = list(weights.from_text(action.before).values())
+        if action.step is CLOSE:
+            assert list(weights.from_text(action.after).values()) == self._as_before()
+
+    def _did_shift(self, known: ModelMonitorStatus) -> None:
+        """Check that a candidate is aborted for its own fault, not for that of another template."""
+        told = under_way(known)
+        candidate = self.world.candidate
+        if told is not None and told.arm is Arm.CANDIDATE and known.action is None:
+            assert candidate is not None
+            assert self.blamed[told.name] == candidate.fingerprint
+
+    def _as_before(self) -> list[dict[str, int]]:
+        trial = self.world.status.candidate
+        aborted = trial is not None and trial.phase is TrialPhase.ABORTED
+        put_back = []
+        for one in self.before_opening:
+            rule_weights = dict(one)
+            if aborted:
+                rule_weights["fraud"] += rule_weights["fraud-next"]
+                rule_weights["fraud-next"] = 0
+            put_back.append(rule_weights)
+        return put_back
+
+    # What always holds
+
+    @invariant()
+    def somebody_answers(self) -> None:
+        """Every rule has weights that sum to more than zero."""
+        assert all(sum(one.values()) > 0 for one in self.world.rules)
+
+    @invariant()
+    def an_aborted_candidate_has_no_traffic(self) -> None:
+        """Until its template changes, however the circuit opens and closes."""
+        trial = self.world.status.candidate
+        if trial is not None and trial.phase is TrialPhase.ABORTED:
+            assert all(one["fraud-next"] == 0 for one in self.world.rules)
+
+    @invariant()
+    def the_open_interval_has_a_limit(self) -> None:
+        """However often it opened."""
+        circuit = self.world.status.circuit
+        if circuit.phase is CircuitPhase.OPEN:
+            assert circuit.since is not None
+            assert circuit.next_probe is not None
+            limit = seconds(self.world.spec.circuit.max_open_for)
+            waits = (circuit.next_probe - circuit.since).total_seconds()
+            episode = under_way(self.world.status)
+            repaired = episode is not None and episode.repaired is not None
+            assert waits <= limit + 1e-3 or repaired
+
+    @invariant()
+    def traffic_follows_the_phase(self) -> None:
+        """Open: the fallback answers. Half-open: the probe's share and the rest. No other mix."""
+        circuit, world = self.world.status.circuit, self.world
+        if world.status.action is not None:
+            return
+        if circuit.phase is CircuitPhase.OPEN:
+            assert all(one["simple"] == 100 and one["fraud"] == 0 for one in world.rules)
+        if circuit.phase is CircuitPhase.HALF_OPEN:
+            assert all((one["simple"], one["fraud"]) == (95, 5) for one in world.rules)
+
+    @invariant()
+    def an_open_circuit_has_an_incident(self) -> None:
+        """Somebody can read why, and it is not forgotten."""
+        if self.world.status.circuit.phase is not CircuitPhase.CLOSED:
+            episode = under_way(self.world.status)
+            assert episode is not None
+            assert episode.arm is Arm.TARGET
+
+    @invariant()
+    def the_status_is_small(self) -> None:
+        """Below 8 KB, with a bounded number of actions, all in a state that means something."""
+        assert self.world.size() < 8_000
+        episode = self.world.status.incident
+        if episode is not None:
+            assert len(episode.actions) <= 10
+            assert all(one.state is not ActionState.PLANNED for one in episode.actions)
+
+
+Machine.TestCase.settings = settings(
+    max_examples=50,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+TestInvariants = Machine.TestCase

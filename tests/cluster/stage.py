@@ -25,6 +25,7 @@ from backstop_lab.kube_api import STRATEGIC, ApiError, KubeApi
 
 T = TypeVar("T")
 _POLL = 0.1
+_TRY_AGAIN = {429, 500, 503, 504}
 _API = {
     "Deployment": ("/apis/apps/v1", "deployments"),
     "ReplicaSet": ("/apis/apps/v1", "replicasets"),
@@ -46,14 +47,24 @@ async def remains(what: str, holds: Callable[[], Awaitable[object]], *, seconds:
 
 
 async def until(what: str, probe: Callable[[], Awaitable[T]], *, seconds: float = 40) -> T:
-    """Return the first true result of `probe`; fail with `what` if there is none in time."""
+    """Return the first true result of `probe`; fail with `what` if there is none in time.
+
+    An API server that asks to try again is tried again.
+    """
     deadline = time.monotonic() + seconds
     while True:
-        result = await probe()
-        if result:
-            return result
+        last: object
+        try:
+            last = result = await probe()
+        except ApiError as error:
+            if error.status not in _TRY_AGAIN:
+                raise
+            last = error
+        else:
+            if result:
+                return result
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds:.0f} s: {what}; last seen: {result!r}")
+            raise AssertionError(f"not within {seconds:.0f} s: {what}; last seen: {last!r}")
         await asyncio.sleep(_POLL)
 
 

@@ -38,6 +38,13 @@ BROKEN: dict[str, tuple[dict, str, str, str, bool]] = {
         "elsewhere",
         True,
     ),
+    "wrong-port": (
+        {"traffic": {"httpRoute": "wrong-port"}, "fallback": {"service": FALLBACK}},
+        "RouteReady",
+        "RouteNotResolved",
+        "correct the Service or its port",
+        False,
+    ),
     "several-series": (
         {"signals": [SEVERAL]},
         "MetricsAvailable",
@@ -62,6 +69,8 @@ async def test_each_broken_monitor_says_what_to_change_and_disturbs_no_other(sta
     """`kubectl wait` sees Ready where all is well, and the reason where it is not."""
     await stage.start()
     await stage.serve({TARGET: 100, FALLBACK: 0})
+    wrong = manifests.route(f"wrong.{stage.host}", {TARGET: 100, FALLBACK: 0}, {FALLBACK: 81})
+    await stage.apply({**wrong, "metadata": {"name": "wrong-port"}})
     for name, (change, *_) in BROKEN.items():
         await stage.watch(name=name, **{"traffic": None, "fallback": None, **change})
     await stage.watch()

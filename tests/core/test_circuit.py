@@ -1,10 +1,8 @@
 """An incident on the target: open the circuit, repair, probe, close; Unknown moves nothing."""
 
-import pytest
 from tests.core.build import (
     CANDIDATE,
     T0,
-    action,
     deployment,
     episode,
     spec,
@@ -12,7 +10,7 @@ from tests.core.build import (
     verdict,
     view,
 )
-from tests.core.world import World, world
+from tests.core.world import broken, world
 
 from backstop.api.status import ActionState, Arm, Cause, StepKind, Verdict
 from backstop.core import breaker
@@ -29,16 +27,6 @@ OPEN, PROBE, CLOSE, ROLLBACK = (
 TO_TARGET = [{"fraud": 100, "simple": 0}]
 TO_FALLBACK = [{"fraud": 0, "simple": 100}]
 PROBING = [{"fraud": 5, "simple": 95}]
-
-
-def broken(made: World, *, by_release: bool = False) -> World:
-    """Return a world whose target breached after it was healthy."""
-    made.look(H)
-    made.after(1)
-    if by_release:
-        made.release("v2")
-    made.look(B)
-    return made
 
 
 # The way through
@@ -274,147 +262,3 @@ def test_a_fault_of_both_versions_is_not_rolled_back():
     made.after(1).release("v2")
     assert made.look(B, B) == [OPEN]
     assert made.rules == [{"fraud": 0, "fraud-next": 0, "simple": 100}]
-
-
-# Failures
-
-
-def test_failed_actions_are_retried_later_and_at_most_five_times():
-    """After 1, 2, 5 and 15 seconds; then a person has to act, and the severity says so."""
-    made = world()
-    made.refused = frozenset({OPEN})
-    tried = []
-    made.look(H)
-    for _ in range(1000):
-        made.after(0.5)
-        if made.look(B):
-            tried.append(made.now - T0 - 0.5)
-    assert tried == [0, 1, 3, 8, 23]
-    assert made.rules == TO_TARGET
-    assert made.status.incident is not None
-    assert made.status.incident.severity == "P0"
-    ids = [one.id for one in made.status.incident.actions]
-    assert len(set(ids)) == 5
-
-
-def test_a_failed_mitigation_does_not_hold_up_the_repair():
-    """While the circuit cannot be opened, the rollback goes ahead."""
-    made = world()
-    made.refused = frozenset({OPEN})
-    assert broken(made, by_release=True).steps == [OPEN, ROLLBACK]
-    assert made.current == "v1"
-
-
-def test_a_failed_repair_is_retried_with_the_circuit_open():
-    """The evidence is from before the circuit opened; the repair still follows from it."""
-    made = world()
-    made.refused = frozenset({ROLLBACK})
-    broken(made, by_release=True)
-    assert made.steps == [OPEN, ROLLBACK]
-    made.refused = frozenset()
-    assert made.after(0.9).look(U) == []
-    assert made.after(0.1).look(U) == [ROLLBACK]
-    assert made.current == "v1"
-
-
-def test_a_rollback_without_a_revision_to_go_to_says_so():
-    """The refusal stands in the incident; the circuit stays open and probes."""
-    made = world()
-    made.look(H)
-    made.after(1).release("v2")
-    made.releases = made.releases[-1:]
-    made.look(B)
-    assert made.states(ROLLBACK) == [ActionState.FAILED]
-    assert made.status.incident is not None
-    assert made.status.incident.actions[-1].message == (
-        "no earlier revision is left that was not rolled back before; the workload keeps 1 in its"
-        " history"
-    )
-
-
-# Observe
-
-
-def test_observe_records_each_step_once():
-    """What would be done is written down once; nothing changes, and nothing repeats."""
-    made = broken(world(mode="Observe"), by_release=True)
-    assert made.steps == [OPEN, ROLLBACK]
-    for _ in range(20):
-        assert made.after(30).look(B) == []
-    assert (made.rules, made.current) == (TO_TARGET, "v2")
-    assert made.states(OPEN) == made.states(ROLLBACK) == [ActionState.OBSERVED]
-    made.look(H)
-    assert made.status.incident is not None
-    assert made.status.incident.resolved is not None
-
-
-def test_an_incident_that_was_only_observed_is_acted_on_after_the_switch():
-    """The records of Observe do not stand in the way once the mode is Act."""
-    made = broken(world(mode="Observe"), by_release=True)
-    made.spec = spec()
-    assert made.after(1).look(B) == [OPEN, ROLLBACK]
-    assert made.states(OPEN) == [ActionState.VERIFIED]
-    assert (made.rules, made.current) == (TO_FALLBACK, "v1")
-
-
-def test_after_the_switch_to_observe_an_open_circuit_stays_as_it_is():
-    """The next step is recorded once; the traffic is a person's from then on."""
-    made = broken(world())
-    made.spec = spec(mode="Observe")
-    assert made.after(30).look(U) == [PROBE]
-    for _ in range(5):
-        assert made.after(30).look(H) == []
-    assert made.rules == TO_FALLBACK
-    assert made.states(PROBE) == [ActionState.OBSERVED]
-
-
-# Timers
-
-
-@pytest.mark.parametrize(
-    ("circuit", "due"),
-    [
-        ({}, None),
-        ({"phase": "Closed", "since": T0}, None),
-        ({"phase": "Open", "since": T0, "nextProbe": T0 + 30}, T0 + 30),
-        ({"phase": "Open", "since": T0 - 60, "nextProbe": T0 - 30}, None),
-        ({"phase": "Open", "since": T0}, None),
-        ({"phase": "HalfOpen", "since": T0 - 4}, T0 + 6),
-        ({"phase": "HalfOpen", "since": T0 - 40}, None),
-        ({"phase": "HalfOpen"}, None),
-    ],
-)
-def test_a_timer_is_told_until_it_has_ended(circuit, due):
-    """One that ended asks for no look at once: whatever it waits for comes with a sample."""
-    made = view(status=status(circuit=circuit, incident=episode()))
-    assert breaker.due(made) == due
-    assert decide(made).due == due
-
-
-def test_a_half_open_circuit_without_a_beginning_waits():
-    """A status that somebody mended by hand: the probe lasts its full time first."""
-    half_open = status(circuit={"phase": "HalfOpen", "openings": 1}, incident=episode())
-    assert decide(view(verdict(outcome=H), status=half_open)).step is None
-
-
-def test_an_open_circuit_without_a_beginning_still_probes():
-    """Then it was open for no time that could be told."""
-    made = status(
-        circuit={"phase": "Open", "openings": 1, "nextProbe": T0}, incident=episode(cause="model")
-    )
-    step = decide(view(verdict(outcome=U), status=made)).step
-    assert step is not None
-    assert (step.kind, step.why) == (PROBE, "open for 0 ms; 5 % of traffic probe the target")
-
-
-def test_a_probe_waits_for_the_repair():
-    """Sending traffic to pods that are being replaced would prove nothing."""
-    made = status(
-        circuit={"phase": "Open", "openings": 1, "nextProbe": T0 - 1},
-        incident=episode(actions=[action(ROLLBACK, ActionState.APPLIED, after="v1")]),
-    )
-    waiting = view(status=made, target=deployment("v1", rolled_out=False))
-    assert decide(waiting).step is None
-    over = decide(view(status=made, target=deployment("v1"))).step
-    assert over is not None
-    assert (over.kind, over.why) == (PROBE, "repaired; 5 % of traffic probe the target")

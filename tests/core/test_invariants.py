@@ -9,8 +9,9 @@ from collections.abc import Iterable
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, rule
 from tests.core.build import CANDIDATE, deployment, spec
+from tests.core.happenings import Happenings
 from tests.core.world import Crash, World
 
 from backstop.api.modelmonitor import Mode
@@ -55,10 +56,8 @@ _worlds = st.fixed_dictionaries(
 )
 
 
-class Machine(RuleBasedStateMachine):
+class Machine(Happenings):
     """Drives one monitor through everything that can happen to it."""
-
-    world: World
 
     @initialize(changes=_worlds, share=st.integers(0, 30), rules=st.integers(1, 3))
     def begins(self, changes, share: int, rules: int) -> None:
@@ -75,53 +74,6 @@ class Machine(RuleBasedStateMachine):
         self.before_opening: list[dict[str, int]] = []
         self.rollbacks: dict[str, set[str]] = {}
         self.blamed: dict[str, str] = {}
-
-    # What happens around
-
-    @rule(wait=st.sampled_from([0.2, 1, 5, 30, 700]))
-    def time_passes(self, wait: float) -> None:
-        """Wait."""
-        self.world.after(wait)
-
-    @rule(again=st.booleans())
-    def somebody_releases(self, again: bool) -> None:  # noqa: FBT001
-        """Release a new template, or the old one again."""
-        self.releases += 1
-        self.world.release("v0" if again else f"n{self.releases}")
-
-    @precondition(lambda self: self.world.candidate is not None)
-    @rule()
-    def another_candidate_comes(self) -> None:
-        """Change the candidate's template."""
-        self.releases += 1
-        self.world.candidate = deployment(f"c{self.releases}")
-
-    @rule(done=st.booleans())
-    def rollout(self, done: bool) -> None:  # noqa: FBT001
-        """Finish the rollout, or have one of another pod."""
-        self.world.rolled_out = done
-
-    @rule(refused=st.just(frozenset()) | st.frozensets(st.sampled_from(StepKind), max_size=3))
-    def something_is_refused(self, refused: frozenset[StepKind]) -> None:
-        """Refuse some kinds of steps from now on."""
-        self.world.refused = refused
-
-    @rule(accepted=st.booleans())
-    def the_gateway(self, accepted: bool) -> None:  # noqa: FBT001
-        """Accept the newest weights, or do not."""
-        self.world.accepted = accepted
-
-    @rule()
-    def the_operator_restarts(self) -> None:
-        """Lose the memory."""
-        self.world.restart()
-
-    @rule()
-    def the_mode_changes(self) -> None:
-        """Switch between Observe and Act."""
-        observed = self.world.spec.mode is Mode.OBSERVE
-        mode = Mode.ACT if observed else Mode.OBSERVE
-        self.world.spec = self.world.spec.model_copy(update={"mode": mode})
 
     # Looks
 
@@ -166,7 +118,7 @@ class Machine(RuleBasedStateMachine):
             assert world.status.circuit == circuit
 
     def _pass(self, outcomes: dict[tuple[str, Arm], Verdict], point: str) -> list[StepKind]:
-        world = self.world
+        world = self.world.after(0.001)
         if world.spec.candidate is None:
             outcomes = {key: found for key, found in outcomes.items() if key[1] is Arm.TARGET}
         before = dataclasses.replace(
@@ -224,10 +176,14 @@ class Machine(RuleBasedStateMachine):
 
     def _did_shift(self, known: ModelMonitorStatus) -> None:
         """Check that a candidate is aborted for its own fault, not for that of another template."""
+        trial, candidate = self.world.status.candidate, self.world.candidate
+        if trial is None or trial.phase is TrialPhase.TRIAL or known.action is not None:
+            return
+        assert known.candidate is not None
+        assert candidate is not None
+        assert trial.fingerprint == known.candidate.fingerprint == candidate.fingerprint
         told = under_way(known)
-        candidate = self.world.candidate
-        if told is not None and told.arm is Arm.CANDIDATE and known.action is None:
-            assert candidate is not None
+        if told is not None and told.arm is Arm.CANDIDATE:
             assert self.blamed[told.name] == candidate.fingerprint
 
     def _as_before(self) -> list[dict[str, int]]:

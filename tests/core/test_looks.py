@@ -6,55 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.core.build import LATENCY, T0, readings, series, signal, verdict
+from tests.core.watcher import Watcher, gauge
 
 from backstop.api.modelmonitor import Signal
 from backstop.api.status import Arm, Verdict
 from backstop.core.samples import Reading
 from backstop.core.signals.rule import Pillar
-from backstop.core.verdicts import MAX_FUTURE, History, SignalVerdict, judge, look, overall
+from backstop.core.verdicts import MAX_FUTURE, History, judge, look, overall
 
 H, B, U = Verdict.HEALTHY, Verdict.BREACHED, Verdict.UNKNOWN
 EVER = {Arm.TARGET: 0.0, Arm.CANDIDATE: 0.0}
-
-
-def gauge(**changes) -> Signal:
-    """Return a free expression that may be at most 10, broken in 2 of 3 looks."""
-    return Signal.model_validate(
-        {
-            "name": "drift",
-            "pillar": "data",
-            "window": "10s",
-            "promql": {"expr": "drift", "max": "10"},
-            **changes,
-        }
-    )
-
-
-class Watcher:
-    """Looks at one gauge again and again, as the loop does."""
-
-    def __init__(self, one: Signal, *, evidence_from: float = 0.0) -> None:
-        self.signal, self.evidence_from = one, evidence_from
-        self.history, self.now = History(), T0
-
-    def sees(self, *values: float, at: float | None = None) -> SignalVerdict:
-        """Look at samples of these values, the last one of which is scraped now."""
-        self.now = self.now + 1 if at is None else at
-        start = self.now - len(values) + 1
-        answer = readings(value=[series(values, start=start)] if values else [])
-        return self.judges(answer)
-
-    def judges(self, answer: dict[str, Reading]) -> SignalVerdict:
-        """Look at these readings."""
-        found, self.history = judge(
-            self.signal,
-            Arm.TARGET,
-            answer,
-            self.history,
-            evidence_from=self.evidence_from,
-            now=self.now,
-        )
-        return found
 
 
 # Persistence
@@ -278,43 +239,6 @@ def test_a_signal_that_recovers_begins_anew():
     for value in (1, 11, 11, 1, 1, 1, 11, 11):
         found = watcher.sees(value)
     assert (found.onset, found.seen) == (T0 + 6, T0 + 7)
-
-
-# One expression against its bounds
-
-
-@pytest.mark.parametrize(
-    ("bounds", "value", "broken", "said"),
-    [
-        ({"max": "10"}, 10, False, "value 10, allowed at most 10"),
-        ({"max": "10"}, 10.1, True, "value 10.1, allowed at most 10"),
-        ({"min": "0.8"}, 0.8, False, "value 0.8, allowed at least 0.8"),
-        ({"min": "0.8"}, 0.79, True, "value 0.79, allowed at least 0.8"),
-        ({"min": "-1", "max": "1e-3"}, 0.001, False, "value 0.001, allowed -1 to 1e-3"),
-        ({"min": "-1", "max": "1e-3"}, 0.002, True, "value 0.002, allowed -1 to 1e-3"),
-        ({"min": "-1", "max": "1e-3"}, -2, True, "value -2, allowed -1 to 1e-3"),
-        ({"max": "10"}, math.inf, True, "value inf, allowed at most 10"),
-    ],
-)
-def test_an_expression_is_held_against_its_bounds(bounds, value, broken, said):
-    """A value at a bound is healthy; the sentence holds the value and both bounds."""
-    one = gauge(promql={"expr": "drift", **bounds}, persistence={"breaches": 1, "looks": 1})
-    found = Watcher(one).sees(value)
-    assert (found.verdict is B, found.why) == (broken, said)
-
-
-def test_an_expression_needs_a_bound():
-    """Without one nothing could be broken; the error says what to write."""
-    with pytest.raises(ValueError, match="promql needs min, max or both"):
-        gauge(promql={"expr": "drift"})
-
-
-def test_a_selector_is_asked_raw_and_an_expression_as_it_is():
-    """A plain selector's scrape times are wanted; an expression is evaluated by the source."""
-    assert gauge().rule.queries({"app": "x"}, 10) == {"value": 'drift{app="x"}[10000ms]'}
-    free = gauge(promql={"expr": "max(drift)", "max": "1"}).rule
-    assert free.queries({"app": "x"}, 10) == {"value": 'max(drift{app="x"})'}
-    assert (free.reads_raw_samples, gauge().rule.reads_raw_samples) == (False, True)
 
 
 # All signals together

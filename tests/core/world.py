@@ -16,7 +16,7 @@ from backstop.api.status import Action, ActionState, Arm, ModelMonitorStatus, St
 from backstop.core import journal, revisions, weights
 from backstop.core.decide import decide
 from backstop.core.episode import under_way
-from backstop.core.evidence import without_answered
+from backstop.core.evidence import evidence_from, without_answered
 from backstop.core.facts import RevisionFacts, WorkloadFacts
 from backstop.core.verdicts import Look, SignalVerdict
 from backstop.core.view import Decision, Memory, Step, View
@@ -109,6 +109,8 @@ class World:
         return asked
 
     def _verdict(self, key: SignalKey, outcome: Verdict) -> SignalVerdict:
+        if key[1] is Arm.CANDIDATE and self.now < evidence_from(self.status)[Arm.CANDIDATE]:
+            return _warming_up(verdict(key[0], arm=key[1]))
         if outcome is B:
             seen = self.broken.setdefault(key, self.now)
             return verdict(key[0], B, arm=key[1], onset=seen - 1, seen=seen)
@@ -217,4 +219,14 @@ def world(*, rules: list[dict[str, int]] | None = None, **changes: Any) -> World
     made = World(spec=spec(**changes))
     if rules is not None:
         made.rules = rules
+    return made
+
+
+def broken(made: World, *, by_release: bool = False) -> World:
+    """Return a world whose target breached after it was healthy."""
+    made.look(H)
+    made.after(1)
+    if by_release:
+        made.release("v2")
+    made.look(B)
     return made

@@ -31,13 +31,11 @@ class Reason(StrEnum):
 
     WATCHING = "Watching"
     SUSPENDED = "Suspended"
-    STARTING = "Starting"
     HEALTHY = "Healthy"
     BREACHED = "Breached"
     UNKNOWN = "Unknown"
     READABLE = "Readable"
     SOURCE_DOWN = "SourceDown"
-    SOURCE_UNKNOWN = "SourceUnknown"
     INVALID_QUERY = "InvalidQuery"
     INVALID_SPEC = "InvalidSpec"
     FOUND = "Found"

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from backstop.api.status import (
     ActionState,
     Arm,
+    CandidateStatus,
     CircuitPhase,
     Episode,
     ModelMonitorStatus,
@@ -26,9 +27,9 @@ from backstop.core.view import Decision, Memory, Step, View
 
 def decide(view: View) -> Decision:
     """Return what to do about ``view`` now, what to remember, and the status to show."""
-    memory = _remember(view)
+    memory, before = _remember(view), view.status.candidate
     view = replace(view, memory=memory, status=_observe(view, memory))
-    view = replace(view, look=_meaningful(view))
+    view = replace(view, look=_meaningful(view, before))
     diagnosis = diagnose(view.look.verdicts, _release(view))
     view = replace(view, status=_begin_or_resolve(view, diagnosis))
     step = _next_step(view, diagnosis)
@@ -79,8 +80,8 @@ def _observe(view: View, memory: Memory) -> ModelMonitorStatus:
     return journal.verify(status, view.route, view.target, view.now)
 
 
-def _meaningful(view: View) -> Look:
-    if trial.is_on(view):
+def _meaningful(view: View, before: CandidateStatus | None) -> Look:
+    if trial.is_judged(view, before):
         return view.look
     target_only = tuple(v for v in view.look.verdicts if v.arm is Arm.TARGET)
     return replace(view.look, verdicts=target_only)
@@ -119,7 +120,7 @@ def _is_over(view: View, episode: Episode) -> bool:
     repairing = any(action.state is ActionState.APPLIED for action in episode.actions)
     if circuit_used or repairing or view.status.action is not None:
         return False
-    if episode.arm is Arm.CANDIDATE and view.status.candidate is None:
+    if episode.arm is Arm.CANDIDATE and not trial.is_of(view, episode):
         return True
     return episodes.evidence_cleared(episode, view.look.verdicts)
 

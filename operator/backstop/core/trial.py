@@ -28,9 +28,25 @@ def observe(view: View) -> CandidateStatus | None:
 
 
 def is_on(view: View) -> bool:
-    """Return whether a trial is on, so that the candidate's verdicts mean something."""
+    """Return whether a trial is on; an aborted one is not."""
     trial = view.status.candidate
     return trial is not None and trial.phase is TrialPhase.TRIAL
+
+
+def is_judged(view: View, before: CandidateStatus | None) -> bool:
+    """Return whether the candidate's verdicts are about the template that is on trial now.
+
+    ``before`` is the trial under which the look was taken: when a template is first seen, the look
+    still tells of the one before it.
+    """
+    trial = view.status.candidate
+    return is_on(view) and trial == before and trial is not None and trial.since is not None
+
+
+def is_of(view: View, episode: Episode) -> bool:
+    """Return whether the trial is still the one that ``episode`` blames, not a later template's."""
+    trial = view.status.candidate
+    return trial is not None and trial.since is not None and trial.since <= episode.detected
 
 
 def start(view: View) -> Step | None:

@@ -247,9 +247,9 @@ class Reconciler:
     async def _restore(self, record: Record) -> str:
         """Put traffic back as it was before the circuit opened; return what was done."""
         services, ref = record.services, record.route
-        moved = record.status.circuit.phase is not CircuitPhase.CLOSED or (
-            record.status.action is not None
-        )
+        planned = record.status.action
+        opening = planned is not None and planned.step is StepKind.OPEN_CIRCUIT
+        moved = opening or record.status.circuit.phase is not CircuitPhase.CLOSED
         if services is None or ref is None or record.spec is None or not moved:
             return ""
         if record.spec.on_delete is OnDelete.LEAVE:
@@ -258,8 +258,7 @@ class Reconciler:
         try:
             facts = await traffic.read(ref, services.named)
             saved = record.status.circuit.restore
-            planned = record.status.action
-            if not saved and planned is not None and planned.step is StepKind.OPEN_CIRCUIT:
+            if not saved and planned is not None and opening:
                 saved = list(weights.from_text(planned.before).values())
             trial = record.status.candidate
             asked = weights.close_circuit(

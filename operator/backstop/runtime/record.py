@@ -1,7 +1,8 @@
 """What the runtime keeps of one monitor between looks.
 
 The newest object the API server has shown, the status we last wrote, and the memory that may be
-lost. A watch event never replaces a status: what we wrote is newer than what the watch still tells.
+lost. A watch event never replaces a status: what we wrote is newer than what the watch still tells,
+and what somebody else wrote is read when our next write is refused.
 """
 
 from collections.abc import Mapping
@@ -138,12 +139,13 @@ class Record:
     def absorb(self, body: Mapping[str, Any], *, with_status: bool) -> bool:
         """Take over what ``body`` says; return whether spec or deletion changed.
 
-        ``with_status`` also takes the status: right after a read, not from a watch.
+        ``with_status`` also takes the status: right after a read, not from a watch. A version with
+        a status that is not ours is left aside, so that our next write is refused and we read it.
         """
         metadata = body["metadata"]
         deleted_at = _deleted_at(metadata)
         changed = metadata["uid"] != self.uid or deleted_at != self.deleted_at
-        if with_status or changed or _newer(metadata["resourceVersion"], self.resource_version):
+        if with_status or metadata["uid"] != self.uid or self._is_successor(body):
             self.resource_version = metadata["resourceVersion"]
             self.finalizers = tuple(metadata.get("finalizers", ()))
         self.deleted_at = deleted_at
@@ -154,6 +156,12 @@ class Record:
             self.spec, self.questions, self.invalid = understand(body)
             return True
         return changed
+
+    def _is_successor(self, body: Mapping[str, Any]) -> bool:
+        """Return whether ``body`` is newer than what we know, and its status the one we wrote."""
+        if not _newer(body["metadata"]["resourceVersion"], self.resource_version):
+            return False
+        return parse_status(body).to_json() == self.written.to_json()
 
 
 def _deleted_at(metadata: Mapping[str, Any]) -> float | None:

@@ -1,0 +1,64 @@
+"""What could not be done is tried again, later and not for ever, and holds up nothing else."""
+
+from tests.core.build import T0
+from tests.core.world import broken, world
+
+from backstop.api.status import ActionState, StepKind, Verdict
+
+H, B, U = Verdict.HEALTHY, Verdict.BREACHED, Verdict.UNKNOWN
+OPEN, PROBE, ROLLBACK = StepKind.OPEN_CIRCUIT, StepKind.PROBE_CIRCUIT, StepKind.ROLLBACK
+TO_TARGET = [{"fraud": 100, "simple": 0}]
+TO_FALLBACK = [{"fraud": 0, "simple": 100}]
+
+
+def test_failed_actions_are_retried_later_and_at_most_five_times():
+    """After 1, 2, 5 and 15 seconds; then a person has to act, and the severity says so."""
+    made = world()
+    made.refused = frozenset({OPEN})
+    tried = []
+    made.look(H)
+    for _ in range(1000):
+        made.after(0.5)
+        if made.look(B):
+            tried.append(made.now - T0 - 0.5)
+    assert tried == [0, 1, 3, 8, 23]
+    assert made.rules == TO_TARGET
+    assert made.status.incident is not None
+    assert made.status.incident.severity == "P0"
+    ids = [one.id for one in made.status.incident.actions]
+    assert len(set(ids)) == 5
+
+
+def test_a_failed_mitigation_does_not_hold_up_the_repair():
+    """While the circuit cannot be opened, the rollback goes ahead."""
+    made = world()
+    made.refused = frozenset({OPEN})
+    assert broken(made, by_release=True).steps == [OPEN, ROLLBACK]
+    assert made.current == "v1"
+
+
+def test_a_failed_repair_is_retried_with_the_circuit_open():
+    """The evidence is from before the circuit opened; the repair still follows from it."""
+    made = world()
+    made.refused = frozenset({ROLLBACK})
+    broken(made, by_release=True)
+    assert made.steps == [OPEN, ROLLBACK]
+    made.refused = frozenset()
+    assert made.after(0.9).look(U) == []
+    assert made.after(0.1).look(U) == [ROLLBACK]
+    assert made.current == "v1"
+
+
+def test_a_rollback_without_a_revision_to_go_to_says_so():
+    """The refusal stands in the incident; the circuit stays open and probes."""
+    made = world()
+    made.look(H)
+    made.after(1).release("v2")
+    made.releases = made.releases[-1:]
+    made.look(B)
+    assert made.states(ROLLBACK) == [ActionState.FAILED]
+    assert made.status.incident is not None
+    assert made.status.incident.actions[-1].message == (
+        "no earlier revision is left that was not rolled back before; the workload keeps 1 in its"
+        " history"
+    )

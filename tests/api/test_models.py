@@ -19,7 +19,9 @@ from backstop.api.status import Condition, ModelMonitorStatus
 
 TEXT = st.characters(exclude_categories=["Cs"])
 MICRO_TIMES = st.datetimes(
-    datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC)  # noqa: DTZ001
+    datetime(1970, 1, 1),
+    datetime(2200, 1, 1),
+    timezones=st.just(UTC),  # noqa: DTZ001
 ).map(lambda time: time.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
 
 

@@ -29,7 +29,7 @@ install: $(INSTALLED) ## Install everything into .venv, exact versions, hashes c
 
 .PHONY: demo
 demo: $(INSTALLED) ## Break a model on a real cluster and watch (SCENARIO=bad-release, CONTEXT=kind-backstop)
-	$(ON_CLUSTER) $(BIN)/python -m backstop_lab.demo $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(CONTEXT),--context $(CONTEXT) --image $(IMAGE)) $(DEMO_ARGS)
+	$(ON_CLUSTER) $(BIN)/python -m backstop_lab.demo $(if $(SCENARIO),--scenario $(SCENARIO) $(if $(OBSERVE),,--no-observe)) $(if $(CONTEXT),--context $(CONTEXT) --image $(IMAGE)) $(DEMO_ARGS)
 
 .PHONY: lab
 lab: $(INSTALLED) ## Open a shell beside a real cluster

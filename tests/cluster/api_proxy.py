@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -77,6 +78,19 @@ class Write:
         return f"{self.method} {self.what} -> {self.code}"
 
 
+@dataclass(slots=True)
+class Read:
+    """One GET; `sent` bytes of its answer were passed on, and while `open` more may come."""
+
+    path: str
+    code: int = 0
+    sent: int = 0
+    open: bool = True
+
+    def __str__(self) -> str:
+        return f"GET {self.path} -> {self.code}, {self.sent} B{', open' if self.open else ''}"
+
+
 Hook = Callable[[Write], Awaitable[None]]
 
 
@@ -92,7 +106,7 @@ class ApiProxy:
     before: Hook = _nothing
     after: Hook = _nothing
     writes: list[Write] = field(default_factory=list)
-    reads: list[str] = field(default_factory=list)
+    reads: list[Read] = field(default_factory=list)
     port: int = 0
     _runner: web.AppRunner | None = None
 
@@ -131,38 +145,49 @@ class ApiProxy:
         body = await request.read()
         try:
             if request.method in {"GET", "HEAD"}:
-                self.reads.append(request.path)
-                return await self._forward(request, body, None)
+                return await self._pass_read(request)
             write = Write(request.method, request.raw_path, body)
             self.writes.append(write)
             await self.before(write)
-            return await self._forward(request, body, write)
+            return await self._pass_write(request, write)
         except Cut:
             if request.transport is not None:
                 request.transport.abort()
             return web.Response(status=502)
 
-    async def _forward(
-        self, request: web.Request, body: bytes, write: Write | None
-    ) -> web.StreamResponse:
-        url = URL(self.upstream.server + request.raw_path, encoded=True)
-        headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP}
-        async with self.upstream.session.request(
+    async def _pass_read(self, request: web.Request) -> web.StreamResponse:
+        read = Read(request.raw_path)
+        self.reads.append(read)
+        try:
+            async with self._send(request, b"") as answer:
+                read.code = answer.status
+                stream = web.StreamResponse(status=answer.status, headers=_kept(answer))
+                await stream.prepare(request)
+                async for chunk in answer.content.iter_any():
+                    await stream.write(chunk)
+                    read.sent += len(chunk)
+                return stream
+        finally:
+            read.open = False
+
+    async def _pass_write(self, request: web.Request, write: Write) -> web.Response:
+        async with self._send(request, write.body) as answer:
+            data = await answer.read()
+            write.code = answer.status
+            await self.after(write)
+            return web.Response(status=answer.status, headers=_kept(answer), body=data)
+
+    def _send(
+        self, request: web.Request, body: bytes
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        return self.upstream.session.request(
             request.method,
-            url,
+            URL(self.upstream.server + request.raw_path, encoded=True),
             data=body or None,
-            headers=headers,
+            headers={k: v for k, v in request.headers.items() if k.lower() not in _HOP},
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=5),
-        ) as answer:
-            kept = {"Content-Type": answer.headers.get("Content-Type", "application/json")}
-            if "watch=true" not in request.raw_path:
-                data = await answer.read()
-                if write is not None:
-                    write.code = answer.status
-                    await self.after(write)
-                return web.Response(status=answer.status, headers=kept, body=data)
-            stream = web.StreamResponse(status=answer.status, headers=kept)
-            await stream.prepare(request)
-            async for chunk in answer.content.iter_any():
-                await stream.write(chunk)
-            return stream
+        )
+
+
+def _kept(answer: aiohttp.ClientResponse) -> dict[str, str]:
+    return {"Content-Type": answer.headers.get("Content-Type", "application/json")}

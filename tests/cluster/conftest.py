@@ -85,8 +85,9 @@ async def stage(new_stage: Callable[[], Awaitable[Stage]]) -> Stage:
 def _show(stage: Stage) -> None:
     for operator in stage.operators:
         lines = operator.log.read_text().splitlines()[-_SHOWN_LINES:]
-        writes = [str(one) for one in operator.proxy.writes]
-        sys.stdout.write("\n".join((f"--- {operator.log.name}", *lines, *writes, "")))
+        proxy = operator.proxy
+        requests = [str(one) for one in (*proxy.writes, *proxy.reads[-_SHOWN_LINES:])]
+        sys.stdout.write("\n".join((f"--- {operator.log.name}", *lines, *requests, "")))
 
 
 async def _remove(stage: Stage) -> None:

@@ -50,7 +50,7 @@ async def test_standby_does_nothing_until_the_leader_is_killed_and_then_finishes
     standby = await stage.start(lease="shared")
 
     async def stands_by() -> bool:
-        return any("/leases/" in path for path in standby.proxy.reads)
+        return any("/leases/" in one.path for one in standby.proxy.reads)
 
     await until("the standby looks at the lease", stands_by)
 

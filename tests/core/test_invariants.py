@@ -19,6 +19,7 @@ from backstop.api.status import (
     Action,
     ActionState,
     Arm,
+    CandidateStatus,
     CircuitPhase,
     ModelMonitorStatus,
     StepKind,
@@ -172,7 +173,9 @@ class Machine(Happenings):
         if action.step is OPEN and known.circuit.phase is CircuitPhase.CLOSED:
             self.before_opening = list(weights.from_text(action.before).values())
         if action.step is CLOSE:
-            assert list(weights.from_text(action.after).values()) == self._as_before()
+            planned = known if known.action else self.world.status
+            put_back = list(weights.from_text(action.after).values())
+            assert put_back == self._as_before(planned.candidate)
 
     def _did_shift(self, known: ModelMonitorStatus) -> None:
         """Check that a candidate is aborted for its own fault, not for that of another template."""
@@ -186,8 +189,7 @@ class Machine(Happenings):
         if told is not None and told.arm is Arm.CANDIDATE:
             assert self.blamed[told.name] == candidate.fingerprint
 
-    def _as_before(self) -> list[dict[str, int]]:
-        trial = self.world.status.candidate
+    def _as_before(self, trial: CandidateStatus | None) -> list[dict[str, int]]:
         aborted = trial is not None and trial.phase is TrialPhase.ABORTED
         put_back = []
         for one in self.before_opening:

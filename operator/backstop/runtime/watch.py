@@ -103,7 +103,7 @@ class Watch:
         Raises:
             OutsideError: the API server did not answer.
         """
-        found: set[Key] = set()
+        before, found = set(self._records), set[Key]()
         for namespace in namespaces or [""]:
             path = (
                 namespaced(API_VERSION, namespace, "modelmonitors")
@@ -114,7 +114,7 @@ class Watch:
                 key = (body["metadata"]["namespace"], body["metadata"]["name"])
                 found.add(key)
                 self.saw_monitor(key, body, with_status=fresh)
-        for key in set(self._records) - found:
+        for key in before - found:  # a monitor may be created while the list is on its way
             self._forget(key)
         self.synced = True
 

@@ -24,6 +24,7 @@ def wait(*ages: float, scrape: float | None, interval: float) -> float:
         ([0.3], 1.0, 1.0, 0.72),
         ([0.3, 0.8], 1.0, 1.0, 0.22),  # whichever target is scraped first
         # A sample that is a little late is looked for at once, then at its next turn.
+        ([1.0], 1.0, 1.0, SHORTEST),
         ([1.01], 1.0, 1.0, SHORTEST),
         ([1.4], 1.0, 1.0, SHORTEST),
         ([1.6], 1.0, 1.0, 0.42),

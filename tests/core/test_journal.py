@@ -191,6 +191,15 @@ def test_traffic_of_a_candidate_that_left_the_spec_changes_no_trial():
     assert after.incident.resolved is None
 
 
+def test_traffic_of_a_route_that_left_the_spec_changes_no_trial():
+    """The weights of an action of before say nothing about Services that are not named any more."""
+    known = status(candidate={"fingerprint": "c1"})
+    done = action(SHIFT, before=BEFORE, after=to_text({0: {"fraud-next": 10}}))
+    alone = spec(traffic=None, fallback=None)
+    after = journal.applied(view(status=known, spec=alone), done, T0)
+    assert after.candidate == known.candidate
+
+
 def test_a_trial_step_in_an_incident_of_the_target_aborts_nothing():
     """Only the candidate's own incident ends its trial."""
     known = status(incident=episode(), candidate={"fingerprint": "c1"})

@@ -18,11 +18,12 @@ from backstop.api.schema import structural_schema
 from backstop.api.status import Condition, ModelMonitorStatus
 
 TEXT = st.characters(exclude_categories=["Cs"])
-MICRO_TIMES = st.datetimes(
-    datetime(1970, 1, 1),
-    datetime(2200, 1, 1),
-    timezones=st.just(UTC),  # noqa: DTZ001
-).map(lambda time: time.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+SECONDS = st.integers(0, int(datetime(2200, 1, 1, tzinfo=UTC).timestamp()))
+MICRO_TIMES = st.builds(
+    lambda second, micro: f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}.{micro:06}Z",
+    SECONDS,
+    st.integers(0, 999_999),
+)
 
 
 def strings(node: dict[str, Any]) -> st.SearchStrategy[str]:

@@ -1,5 +1,7 @@
 """What could not be done is tried again, later and not for ever, and holds up nothing else."""
 
+from itertools import pairwise
+
 from tests.core.build import T0
 from tests.core.world import broken, world
 
@@ -62,3 +64,19 @@ def test_a_rollback_without_a_revision_to_go_to_says_so():
         "no earlier revision is left that was not rolled back before; the workload keeps 1 in its"
         " history"
     )
+
+
+def test_giving_the_traffic_back_is_never_given_up():
+    """A probe that is refused for hours is still tried each minute, and works in the end."""
+    made = broken(world(), by_release=False)
+    made.refused = frozenset({PROBE})
+    tried = []
+    made.after(30)
+    for _ in range(2000):
+        made.after(5)
+        if made.look(U):
+            tried.append(made.now)
+    assert len(tried) > 100
+    assert all(55 <= later - one <= 65 for one, later in pairwise(tried[5:]))
+    made.refused = frozenset()
+    assert made.after(60).look(U) == [PROBE]

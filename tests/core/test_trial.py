@@ -250,7 +250,7 @@ def test_a_candidate_that_recovers_before_it_is_aborted_goes_on():
 def test_observe_records_the_abort_once():
     """Nothing is taken away; what would be done stands in the incident."""
     made = on_trial(mode="Observe", rules=TRIAL)
-    assert made.look(H, U) == [SHIFT]  # what the weight would be
+    assert made.look(H, U) == []  # only Act starts a trial
     assert made.after(1).look(H, B) == [SHIFT]
     for _ in range(5):
         assert made.after(30).look(H, B) == []

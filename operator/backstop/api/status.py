@@ -6,13 +6,16 @@ bounded so that it stays under 8 KB.
 """
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints
 
 from backstop.api.base import ApiModel, KeyedBy, MicroTime
 from backstop.api.conditions import Condition
 from backstop.core.signals.rule import Pillar
+
+MAX_CHANGE: Final = 1024
+"""How many characters the values before and after an action may take."""
 
 Sentence = Annotated[str, StringConstraints(max_length=1024)]
 Name = Annotated[str, StringConstraints(max_length=253)]
@@ -125,10 +128,10 @@ class Action(ApiModel):
     subject: Name
     """Kind and name of what is changed."""
 
-    before: Annotated[str, StringConstraints(max_length=512)] = ""
+    before: Annotated[str, StringConstraints(max_length=MAX_CHANGE)] = ""
     """What was there, read just before the change."""
 
-    after: Annotated[str, StringConstraints(max_length=512)] = ""
+    after: Annotated[str, StringConstraints(max_length=MAX_CHANGE)] = ""
     """What is to be there."""
 
     planned_at: MicroTime

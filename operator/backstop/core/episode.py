@@ -22,6 +22,7 @@ MAX_ACTIONS = 10
 """How many actions an episode keeps: the first three and the newest."""
 
 _KEPT_FIRST = 3
+_NEVER_GIVEN_UP = frozenset({StepKind.PROBE_CIRCUIT, StepKind.CLOSE_CIRCUIT})
 _RETRY_AFTER = (1.0, 2.0, 5.0, 15.0, 60.0)
 
 
@@ -73,17 +74,21 @@ def action_id(uid: str, scope: str, kind: StepKind, ordinal: int) -> str:
 
 
 def may_try(episode: Episode, kind: StepKind, now: float, *, mode: Mode) -> bool:
-    """Return whether ``kind`` may be tried: not after five failures, and each time later.
+    """Return whether ``kind`` may be tried: later after each failure, and not after five.
 
-    In Observe a step is recorded once, and the record stands in for it from then on.
+    What gives the traffic back to the target is never given up, only tried less and less often. In
+    Observe a step is recorded once, and the record stands in for it from then on.
     """
     tried = actions(episode, kind)
     if mode is Mode.OBSERVE and any(a.state is ActionState.OBSERVED for a in tried):
         return False
     failed = [a for a in tried if a.state is ActionState.FAILED]
-    if len(failed) >= len(_RETRY_AFTER):
+    if not failed:
+        return True
+    if len(failed) >= len(_RETRY_AFTER) and kind not in _NEVER_GIVEN_UP:
         return False
-    return not failed or now >= failed[-1].planned_at.timestamp() + _RETRY_AFTER[len(failed) - 1]
+    wait = _RETRY_AFTER[min(len(failed), len(_RETRY_AFTER)) - 1]
+    return now >= failed[-1].planned_at.timestamp() + wait
 
 
 def evidence_cleared(episode: Episode, verdicts: Iterable[SignalVerdict]) -> bool:

@@ -5,6 +5,7 @@ A trial belongs to one pod template. An aborted one stays aborted until the temp
 
 from typing import Final
 
+from backstop.api.modelmonitor import Mode
 from backstop.api.status import CandidateStatus, CircuitPhase, Episode, StepKind, TrialPhase
 from backstop.core import episode as episodes
 from backstop.core.view import Step, View
@@ -53,6 +54,8 @@ def start(view: View) -> Step | None:
     """Return the step that gives the candidate its traffic, if it is due; not in an incident."""
     trial, candidate = view.status.candidate, view.spec.candidate
     if trial is None or candidate is None or candidate.weight is None or not is_on(view):
+        return None
+    if view.spec.mode is Mode.OBSERVE:
         return None
     ready = view.candidate is not None and view.candidate.ready > 0
     closed = view.status.circuit.phase is CircuitPhase.CLOSED

@@ -15,7 +15,7 @@ from typing import Protocol
 import structlog
 
 from backstop.api.modelmonitor import Mode
-from backstop.api.status import Action, ModelMonitorStatus, StepKind, TrialPhase
+from backstop.api.status import MAX_CHANGE, Action, ModelMonitorStatus, StepKind, TrialPhase
 from backstop.core import journal, revisions, weights
 from backstop.core.facts import ObjectRef, RouteFacts, WorkloadFacts
 from backstop.core.view import Step, View
@@ -118,6 +118,9 @@ class Actor:
         after = weights.to_text(wanted_weights(view, step, facts))
         if not facts.rules:
             refusal = f"{ref} has no rule that lists the monitor's Services"
+        elif max(len(before), len(after)) > MAX_CHANGE:
+            refusal = f"the rules of {ref} differ too much to be kept; use fewer or shorter names"
+            before = after = ""
         return Plan(str(ref), before, after, refusal, facts)
 
     async def _nobody_behind(self, view: View, step: Step, services: weights.Services) -> str:

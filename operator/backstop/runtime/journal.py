@@ -4,11 +4,13 @@ Every write carries the resourceVersion of the last one that we know. A conflict
 else wrote: the monitor is read again and decided anew, nothing is forced.
 """
 
+import json
+from collections.abc import Callable
 from typing import Any
 
 from backstop.adapters.paths import namespaced
 from backstop.api import API_VERSION
-from backstop.api.status import ModelMonitorStatus
+from backstop.api.status import Action, ActionState, ModelMonitorStatus, Verdict
 from backstop.ports import KubeApi
 from backstop.runtime.record import FINALIZER, Record
 
@@ -78,12 +80,46 @@ class Journal:
 
 def fit(status: ModelMonitorStatus) -> ModelMonitorStatus:
     """Return ``status`` small enough to be stored, with the least important words left out."""
-    if len(status.model_dump_json(by_alias=True, exclude_none=True)) <= MAX_BYTES:
-        return status
-    terse = [s.model_copy(update={"why": ""}) for s in status.signals]
-    status = status.model_copy(update={"signals": terse})
+    for shorten in (_without_numbers, _with_brief_actions, _without_done_changes, _only_breached):
+        if len(json.dumps(status.to_json())) <= MAX_BYTES:
+            break
+        status = shorten(status)
+    return status
+
+
+def _without_numbers(status: ModelMonitorStatus) -> ModelMonitorStatus:
+    terse = [signal.model_copy(update={"why": ""}) for signal in status.signals]
+    return status.model_copy(update={"signals": terse})
+
+
+def _each_action(
+    status: ModelMonitorStatus, shorten: Callable[[Action], Action]
+) -> ModelMonitorStatus:
     episode = status.incident
-    if episode is None or len(status.model_dump_json(by_alias=True)) <= MAX_BYTES:
+    if episode is None:
         return status
-    brief = [a.model_copy(update={"why": a.why[:120]}) for a in episode.actions]
-    return status.model_copy(update={"incident": episode.model_copy(update={"actions": brief})})
+    actions = [shorten(action) for action in episode.actions]
+    return status.model_copy(update={"incident": episode.model_copy(update={"actions": actions})})
+
+
+def _with_brief_actions(status: ModelMonitorStatus) -> ModelMonitorStatus:
+    def brief(action: Action) -> Action:
+        return action.model_copy(update={"why": action.why[:80], "message": action.message[:120]})
+
+    return _each_action(status, brief)
+
+
+def _without_done_changes(status: ModelMonitorStatus) -> ModelMonitorStatus:
+    """Shorten the values of actions that are over, and so need them no more."""
+
+    def done(action: Action) -> Action:
+        if action.state in {ActionState.PLANNED, ActionState.APPLIED}:
+            return action
+        return action.model_copy(update={"before": action.before[:64], "after": action.after[:64]})
+
+    return _each_action(status, done)
+
+
+def _only_breached(status: ModelMonitorStatus) -> ModelMonitorStatus:
+    breached = [one for one in status.signals if one.verdict is Verdict.BREACHED]
+    return status.model_copy(update={"signals": breached[:16]})

@@ -53,6 +53,8 @@ class Publisher:
             return
         self._show(record, new)
         before = old.incident if old.incident and old.incident.name == new.name else None
+        if old.incident is not None and before is None and old.incident.resolved is None:
+            self._show(record, old.incident.model_copy(update={"resolved": new.detected}))
         if before is None:
             self._event(record, Reason.INCIDENT_DETECTED, "Diagnose", new.why, new.name)
         known = {action.id: action.state for action in before.actions} if before else {}

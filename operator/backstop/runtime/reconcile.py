@@ -160,9 +160,6 @@ class Reconciler:
         if episode is not None:
             episode = journal.observed(episode, plan.action(view, step))
             record.status = view.status.model_copy(update={"incident": episode})
-        elif view.status.candidate is not None:
-            trial = view.status.candidate.model_copy(update={"weight": step.candidate_weight})
-            record.status = view.status.model_copy(update={"candidate": trial})
 
     def _hands(self, record: Record) -> tuple[Write, Learn]:
         async def write(status: ModelMonitorStatus) -> None:

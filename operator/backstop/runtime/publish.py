@@ -20,6 +20,9 @@ from backstop.runtime.record import Record
 
 _LOG = structlog.get_logger(__name__)
 
+SETTLED_AFTER = 600.0
+"""Seconds after its end in which an Incident object may still lag behind a crash."""
+
 MONITOR_LABEL = "backstop.dev/monitor"
 
 _REASONS = {
@@ -41,15 +44,18 @@ class Publisher:
     )
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def catch_up(self, record: Record) -> None:
-        """Publish what the record's status tells that was not published yet.
+    def catch_up(self, record: Record, now: float) -> None:
+        """Publish what the record's status tells that was not published yet; ``now`` is Unix time.
 
-        After a restart the Incident object is brought up to date without repeating its Events.
+        After a restart the Incident object is brought up to date without repeating its Events,
+        unless it was resolved long ago.
         """
         first, old = record.published is None, record.published or record.status
         record.published = record.status
         new = record.status.incident
         if new is None or (new == old.incident and not first):
+            return
+        if first and new.resolved and new.resolved.timestamp() < now - SETTLED_AFTER:
             return
         self._show(record, new)
         before = old.incident if old.incident and old.incident.name == new.name else None

@@ -145,14 +145,14 @@ class Reconciler:
     async def _take(self, record: Record, view: View, step: Step) -> None:
         if view.spec.mode is Mode.OBSERVE:
             await self._only_observe(record, view, step)
-            self.publisher.catch_up(record)
+            self.publisher.catch_up(record, self.clock.now())
             return
         done = await self.actor.perform(view, step, *self._hands(record))
         if done is not None:
             _LOG.info("done", monitor=record.name, step=step.kind.value, why=step.why)
         if done is not None and step.kind is StepKind.SHIFT_TRAFFIC and step.candidate_weight:
             self.publisher.trial_started(record, step.candidate_weight)
-        self.publisher.catch_up(record)
+        self.publisher.catch_up(record, self.clock.now())
 
     async def _only_observe(self, record: Record, view: View, step: Step) -> None:
         plan = await self.actor.plan(view, step)
@@ -199,7 +199,7 @@ class Reconciler:
         if self._is_due(record, shown):
             await self.journal.write(record, shown)
             record.written_at = self.clock.now()
-        self.publisher.catch_up(record)
+        self.publisher.catch_up(record, self.clock.now())
 
     def _is_due(self, record: Record, shown: ModelMonitorStatus) -> bool:
         """Return whether ``shown`` is worth a write now: readings alone are written less often."""

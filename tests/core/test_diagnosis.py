@@ -1,11 +1,16 @@
 """Is it the data, the model, the infrastructure, or only the new version? The table, row by row."""
 
-import pytest
-from tests.core.build import T0, verdict
+from datetime import UTC, datetime
 
-from backstop.api.status import Arm, Cause, Verdict
+import pytest
+from tests.core.build import CANDIDATE, T0, spec, verdict, view
+
+from backstop.api.status import Arm, CandidateStatus, Cause, ModelMonitorStatus, Verdict
+from backstop.core.decide import decide
 from backstop.core.diagnosis import ReleaseContext, diagnose
+from backstop.core.episode import under_way
 from backstop.core.signals.rule import Pillar
+from backstop.core.verdicts import Look
 
 H, B, U = Verdict.HEALTHY, Verdict.BREACHED, Verdict.UNKNOWN
 OLD = ReleaseContext(changed=T0 - 86_400, proven_good=False, blame_within=1800)
@@ -164,6 +169,20 @@ def test_a_candidate_is_blamed_when_the_target_outlived_its_fault(held, blamed):
     """
     found = diagnose((held, verdict("errors", B, arm=Arm.CANDIDATE, onset=T0 - 1, seen=T0)), OLD)
     assert (found is not None) is blamed
+
+
+@pytest.mark.parametrize(("later", "blamed"), [(0.3, False), (1.4, False), (1.5, True)])
+def test_a_candidate_is_blamed_only_after_all_pods_of_the_target_were_scraped(later, blamed):
+    """A fault of both shows up later in a target of several pods, each scraped once a second."""
+    failing = verdict("errors", B, arm=Arm.CANDIDATE, onset=T0 - 1, seen=T0)
+    holding = verdict("errors", H, clean_at=T0 + later)
+    trial = CandidateStatus(fingerprint="c1", since=datetime.fromtimestamp(T0 - 60, UTC))
+    seen = view(
+        spec=spec(candidate=CANDIDATE),
+        status=ModelMonitorStatus(candidate=trial),
+        look=Look(verdicts=(holding, failing), scrape_interval=1.0),
+    )
+    assert (under_way(decide(seen).status) is not None) is blamed
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ intent was written to the status, and what became of it comes back in the next v
 
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Final
 
 from backstop.api.status import (
     ActionState,
@@ -24,13 +25,17 @@ from backstop.core.units import seconds
 from backstop.core.verdicts import Look, SignalVerdict, overall
 from backstop.core.view import Decision, Memory, Step, View
 
+SCRAPES_TO_SETTLE: Final = 1.5
+"""Scrape intervals in which every pod of the target is scraped at least once, and a bit more."""
+
 
 def decide(view: View) -> Decision:
     """Return what to do about ``view`` now, what to remember, and the status to show."""
     memory, before = _remember(view), view.status.candidate
     view = replace(view, memory=memory, status=_observe(view, memory))
     view = replace(view, look=_meaningful(view, before))
-    diagnosis = diagnose(view.look.verdicts, _release(view))
+    settle = SCRAPES_TO_SETTLE * (view.look.scrape_interval or 0.0)
+    diagnosis = diagnose(view.look.verdicts, _release(view), settle=settle)
     view = replace(view, status=_begin_or_resolve(view, diagnosis))
     step = _next_step(view, diagnosis)
     if step is not None and step.candidate_weight:

@@ -50,28 +50,36 @@ def _said(breached: Iterable[SignalVerdict]) -> tuple[str, ...]:
     return tuple(f"{verdict.name} on {verdict.arm}: {verdict.why}" for verdict in breached)
 
 
-def diagnose(verdicts: tuple[SignalVerdict, ...], release: ReleaseContext) -> Diagnosis | None:
-    """Return what the verdicts blame, or ``None`` when no signal of any arm is breached."""
+def diagnose(
+    verdicts: tuple[SignalVerdict, ...], release: ReleaseContext, *, settle: float = 0.0
+) -> Diagnosis | None:
+    """Return what the verdicts blame, or ``None`` when no signal of any arm is breached.
+
+    ``settle`` is how many seconds a fault of both may show later on the target than on the
+    candidate, as its pods are scraped one after another.
+    """
     target = _breached(verdicts, Arm.TARGET)
     candidate = _breached(verdicts, Arm.CANDIDATE)
     if target:
         return _blame_target(target, candidate, release)
-    alone = tuple(one for one in candidate if not _may_be_shared(one, verdicts))
+    alone = tuple(one for one in candidate if not _may_be_shared(one, verdicts, settle))
     return _blame_candidate(alone, overall(verdicts, Arm.TARGET)) if alone else None
 
 
 _WAITING = UnknownReason.WARMING_UP
 
 
-def _may_be_shared(candidate: SignalVerdict, verdicts: Iterable[SignalVerdict]) -> bool:
+def _may_be_shared(
+    candidate: SignalVerdict, verdicts: Iterable[SignalVerdict], settle: float
+) -> bool:
     """Return whether the target may yet turn out to have the candidate's fault as well.
 
-    A target that is Healthy must have been seen to hold the bound after the candidate broke it;
+    A target that is Healthy must hold the bound ``settle`` seconds after the candidate broke it;
     one that has not been looked at often enough for a verdict is waited for.
     """
     for one in verdicts:
         if one.arm is Arm.TARGET and one.name == candidate.name:
-            early = (one.clean_at or 0.0) < (candidate.seen or 0.0)
+            early = (one.clean_at or 0.0) < (candidate.seen or 0.0) + settle
             return (one.verdict is Verdict.HEALTHY and early) or one.reason == _WAITING
     return False
 

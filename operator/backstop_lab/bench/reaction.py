@@ -138,10 +138,11 @@ class Bench:
         await self.kubectl("scale", "deployment/scorer", f"--replicas={pods}")
         end = time.monotonic() + _WAIT_SECONDS
         while time.monotonic() < end:
-            listed = json.loads(await self.kubectl("get", "pods", "-l", "app=scorer", "-o", "json"))
             await self.kubectl("rollout", "status", "deployment/scorer", "--timeout=30s")
-            if len(listed["items"]) == pods:
-                return [pod["status"]["podIP"] for pod in listed["items"]]
+            listed = json.loads(await self.kubectl("get", "pods", "-l", "app=scorer", "-o", "json"))
+            addresses = [pod["status"].get("podIP") for pod in listed["items"]]
+            if len(addresses) == pods and all(addresses):
+                return addresses
             await asyncio.sleep(0.5)
         raise environment.DemoError(f"the scorer did not come to {pods} pods")
 

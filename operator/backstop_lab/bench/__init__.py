@@ -1,1 +1,1 @@
-"""Benchmarks on the real cluster: they print figures, and assert nothing about time."""
+"""Benchmarks: they print figures and ratios, and assert nothing about time."""

@@ -19,6 +19,9 @@ _CONCENTRATION: Final = 100.0
 _LARGEST_COUNT: Final = 1e12
 """Up to it, what is lost where log-gamma terms cancel stays below 0.01."""
 
+_SAME: Final = 1.0 - 1e-12
+"""Pods whose excess differs by less are equal but for rounding."""
+
 _log_gamma = np.vectorize(math.lgamma, otypes=[np.float64])
 
 
@@ -94,7 +97,10 @@ def leave_one_out(
     bound = np.float64(min(tolerated, 1.0))
     if x.sum() <= bound * n.sum():
         return None
-    pod = int(np.argmax(x - bound * n))
+    excess = x - bound * n
+    pod = int(np.argmax(excess))
+    if (excess >= excess[pod] * _SAME).sum() > 1:
+        return None
     by_chance = np.exp(-x.sum() * divergence(x[pod] / x.sum(), n[pod] / n.sum()))
     if x.size * by_chance > risk:
         return None

@@ -65,6 +65,16 @@ test: fast ## Run all tests, including those on the real cluster
 bench-reaction: $(INSTALLED) ## Measure the time from a fault to the written weight
 	$(ON_CLUSTER) $(BIN)/python -m backstop_lab.bench.reaction $(BENCH_ARGS)
 
+.PHONY: bench-statistics
+bench-statistics: $(INSTALLED) ## Measure false alarms and detection delays of every statistic, and their speed
+	$(BIN)/python -m backstop_lab.bench.statistics $(BENCH_ARGS)
+	$(BIN)/python -m backstop_lab.bench.drift
+	$(BIN)/python -m backstop_lab.bench.judging
+
+.PHONY: record
+record: $(INSTALLED) ## Record a model with injected faults anew, for the tests of the backtest
+	$(LAB) exec -- $(BIN)/python -m backstop_lab.record
+
 .PHONY: kind
 kind: $(INSTALLED) ## Create a kind cluster for `make demo CONTEXT=kind-backstop` (needs Docker)
 	$(BIN)/python -m backstop_lab.kind

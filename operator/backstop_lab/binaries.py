@@ -100,6 +100,14 @@ BINARIES: tuple[Binary, ...] = (
         tags="remove_all_sd,enable_kubernetes_sd",
         matching_parts=1,
     ),
+    Binary(
+        "promtool",
+        "prometheus",
+        _PROMETHEUS,
+        f"{_PROMETHEUS}/cmd/promtool",
+        tags="remove_all_sd,enable_kubernetes_sd",
+        matching_parts=1,
+    ),
 )
 """Built from source, in an order in which each one profits from what the former has compiled."""
 

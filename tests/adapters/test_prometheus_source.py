@@ -140,9 +140,10 @@ REDIRECT = "the source redirects elsewhere, which is refused"
 DAMAGED = "the source's compressed answer is damaged"
 BROKE = "the connection to the source broke"
 NATIVE = (
-    "the query returns native histograms: use histogram_quantile, histogram_count or histogram_sum"
-    " around it"
+    "the query returns native histograms over time: use histogram_quantile, histogram_count or"
+    " histogram_sum around it"
 )
+UNREADABLE = "the answer holds a native histogram that cannot be read"
 PROMQL = 'PromQL warning: bucket label "le" is missing'
 NUMBERS = "the answer holds samples that are not numbers"
 
@@ -184,8 +185,15 @@ def data(items: object, **more: object) -> str:
             "the answer holds samples without ascending times",
         ),
         (
-            plain(data([{"metric": {}, "histogram": [1, {"count": "3"}]}])),
+            plain(data([{"metric": {}, "histograms": [[1, {"count": "3"}]]}])),
             NATIVE,
+        ),
+        (plain(data([{"metric": {}, "histogram": "x"}])), UNREADABLE),
+        (plain(data([{"metric": {}, "histogram": [1, "x"]}])), UNREADABLE),
+        (plain(data([{"metric": {}, "histogram": [1, {"buckets": [[0, "1"]]}]}])), UNREADABLE),
+        (
+            plain(data([{"metric": {}, "histogram": [1, {"buckets": [[0, 1, 2, 3]] * 1001}]}])),
+            "the answer holds a histogram with more than 1000 buckets",
         ),
         (
             plain(data([], warnings=["store 10.0.0.9: secret"])),
@@ -231,16 +239,30 @@ async def test_a_proxy_cannot_blame_the_query(server, source):
         assert await ask(source) == Reading(failure="the source answered HTTP 400", read_at=42.0)
 
 
-async def test_too_many_series(server, source):
-    """A query that explodes is refused with a hint, and 2,000 series are still fine."""
+async def test_too_many_series(server):
+    """A query that explodes is refused with a hint, and 20,000 series are still fine."""
     item = {"metric": {}, "value": [1, "2"]}
-    server.answers["many"] = result(*[item] * 2001)
-    server.answers["enough"] = result(*[item] * 2000)
+    server.answers["many"] = result(*[item] * 20_001)
+    server.answers["enough"] = result(*[item] * 20_000)
+    source = PrometheusSource(server.url, Access(deadline=10))
     readings = await source.read(["many", "enough"])
+    await source.close()
     assert readings["many"].failure == (
-        "the answer has 2001 series, more than 2000: aggregate or narrow it"
+        "the answer has 20001 series, more than 20000: aggregate or narrow it"
     )
-    assert len(readings["enough"].series) == 2000
+    assert len(readings["enough"].series) == 20_000
+
+
+async def test_a_native_histogram_has_buckets_and_no_number(server, source):
+    """Buckets come as they are told, also none at all; the value is NaN, so no rule counts it."""
+    buckets = [[3, "-0.1", "0.1", "2"], [0, "0.5", "1", "3.5"]]
+    full = {"metric": {"feature": "a"}, "histogram": [1, {"count": "5.5", "buckets": buckets}]}
+    empty = {"metric": {"feature": "b"}, "histogram": [1, {"count": "0", "sum": "0"}]}
+    server.answers[""] = result(full, empty)
+    one, other = (await ask(source)).series
+    assert one.buckets == ((3, -0.1, 0.1, 2.0), (0, 0.5, 1.0, 3.5))
+    assert (one.times.tolist(), math.isnan(one.values[0])) == ([1.0], True)
+    assert other.buckets == ()
 
 
 async def test_one_round_of_questions_is_about_one_time(server, source):

@@ -3,9 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tests.api.specs import ERROR_RATIO, FULL, MINIMAL, PREDICTION, REMOVED, changed, monitor
+from tests.api.kind_mistakes import KIND_MISTAKES, PART_MISTAKES
+from tests.api.specs import ERRORS, FULL, MINIMAL, PREDICTION, REMOVED, changed, monitor
+from tests.api.specs import MEASURES as THRESHOLDS
 
+from backstop.core.presets.registry import presets
 from backstop.core.signals.registry import kinds
+from backstop.core.signals.threshold import MEASURES
 
 
 @dataclass(frozen=True)
@@ -29,32 +33,71 @@ class Bad:
 
 
 _KINDS: Final = ", ".join(kinds())
+_ONE_MEASURE: Final = f"a threshold needs exactly one of {', '.join(MEASURES)}"
+_PILLAR: Final = (
+    "a signal on ratio, mean, rate or promql needs pillar: data, model, system or business"
+)
+_SHARES: Final = "limits of errors, latency, success and ratio are percentages, for example max: 5%"
+_TIMES: Final = "limits of latencyQuantile and latencyMean are durations, for example max: 250ms"
+_NUMBERS: Final = 'limits of mean, rate and promql are numbers in quotes, for example max: "0.8"'
 _DURATION: Final = "a whole number and ms, s, m, h or d, for example 500ms, 30s or 5m"
-_PERCENTAGE: Final = "a number from 0 to 100 and %, for example 5% or 0.25%"
+_LIMIT: Final = 'a percentage (5%), a duration (250ms), or a number in quotes ("0.8")'
 _RULES: Final = (
     Bad(
-        "two kinds in a signal",
-        {"signals.0.promql": {"expr": "up", "min": "1"}, "signals.0.pillar": "system"},
-        f"a signal needs exactly one of {_KINDS}",
-        f"spec.signals[0]: a signal needs exactly one of {_KINDS}",
-    ),
-    Bad(
         "no kind in a signal",
-        {"signals.0.errorRatio": REMOVED},
+        {"signals.0.threshold": REMOVED},
         f"a signal needs exactly one of {_KINDS}",
         f"spec.signals[0]: a signal needs exactly one of {_KINDS}",
     ),
     Bad(
-        "promql without pillar",
-        {"signals.1.pillar": REMOVED},
-        "a promql signal needs pillar: data, model, system or business",
-        "spec.signals[1]: a promql signal needs pillar: data, model, system or business",
+        "two measures in a threshold",
+        {"signals.0.threshold.success": THRESHOLDS["success"]["success"]},
+        _ONE_MEASURE,
+        f"spec.signals[0].threshold: {_ONE_MEASURE}",
     ),
     Bad(
-        "promql without bounds",
-        {"signals.1.promql": {"expr": "up"}},
-        "promql needs min, max or both",
-        "spec.signals[1].promql: promql needs min, max or both",
+        "no measure in a threshold",
+        {"signals.0.threshold": {"max": "5%"}},
+        _ONE_MEASURE,
+        f"spec.signals[0].threshold: {_ONE_MEASURE}",
+    ),
+    *(
+        Bad(
+            f"{name} without pillar",
+            {"signals.1.pillar": REMOVED, "signals.1.threshold": THRESHOLDS[name]},
+            _PILLAR,
+            f"spec.signals[1]: {_PILLAR}",
+        )
+        for name in ("ratio", "mean", "rate", "promql")
+    ),
+    Bad(
+        "no limit",
+        {"signals.1.threshold": {"promql": {"expr": "up"}}},
+        "a threshold needs min, max or both",
+        "spec.signals[1].threshold: a threshold needs min, max or both",
+    ),
+    *(
+        Bad(
+            f"{name} with {limit}: {value}",
+            {
+                "signals.1.threshold": {name: THRESHOLDS[name][name], limit: value},
+                "signals.1.pillar": "model",
+            },
+            said,
+            f"spec.signals[1].threshold: {said}",
+        )
+        for name, limit, value, said in (
+            ("errors", "max", "0.05", _SHARES),
+            ("latency", "max", "250ms", _SHARES),
+            ("success", "min", "0.9", _SHARES),
+            ("ratio", "min", "1s", _SHARES),
+            ("latencyQuantile", "max", "0.25", _TIMES),
+            ("latencyQuantile", "min", "5%", _TIMES),
+            ("latencyMean", "max", "1%", _TIMES),
+            ("mean", "min", "5%", _NUMBERS),
+            ("rate", "min", "5s", _NUMBERS),
+            ("promql", "max", "20%", _NUMBERS),
+        )
     ),
     Bad(
         "more breaches than looks",
@@ -149,22 +192,52 @@ _TYPES: Final = (
     ),
     Bad(
         "a percentage as a number",
-        {"signals.0.errorRatio.max": 5},
-        "spec.signals[0].errorRatio.max in body must be of type string",
-        f"spec.signals[0].errorRatio.max: 5 is not a percentage; write {_PERCENTAGE}",
+        {"signals.0.threshold.max": 5},
+        "spec.signals[0].threshold.max in body must be of type string",
+        f"spec.signals[0].threshold.max: 5 is not a limit; write {_LIMIT}",
     ),
     Bad(
         "a percentage above 100",
-        {"signals.0.errorRatio.max": "101%"},
-        "spec.signals[0].errorRatio.max in body should match",
-        f'spec.signals[0].errorRatio.max: "101%" is not a percentage; write {_PERCENTAGE}',
+        {"signals.0.threshold.max": "101%"},
+        "spec.signals[0].threshold.max in body should match",
+        f'spec.signals[0].threshold.max: "101%" is not a limit; write {_LIMIT}',
     ),
     Bad(
-        "a bound as a number",
-        {"signals.1.promql.max": 0.2},
-        "spec.signals[1].promql.max in body must be of type string",
-        "spec.signals[1].promql.max: 0.2 is not a number in quotes;"
-        ' write for example "0.8", "-12" or "1e-3"',
+        "a limit as a number",
+        {"signals.1.threshold.max": 0.2},
+        "spec.signals[1].threshold.max in body must be of type string",
+        f"spec.signals[1].threshold.max: 0.2 is not a limit; write {_LIMIT}",
+    ),
+    Bad(
+        "a latency that is no duration",
+        {"signals.0.threshold": {"latency": {"above": "0.25"}, "max": "5%"}},
+        "spec.signals[0].threshold.latency.above in body should match",
+        f'spec.signals[0].threshold.latency.above: "0.25" is not a duration; write {_DURATION}',
+    ),
+    Bad(
+        "a quantile as a percentage",
+        {"signals.0.threshold": {"latencyQuantile": {"quantile": "99%"}, "max": "1s"}},
+        "spec.signals[0].threshold.latencyQuantile.quantile in body should match",
+        'spec.signals[0].threshold.latencyQuantile.quantile: "99%" is not a quantile;'
+        " write p and a number below 100, for example p50, p95 or p99.9",
+    ),
+    Bad(
+        "a unit that is not known",
+        {"signals.0.threshold": {"latency": {"above": "1s", "unit": "min"}, "max": "5%"}},
+        'spec.signals[0].threshold.latency.unit: Unsupported value: "min"',
+        'spec.signals[0].threshold.latency.unit: "min" is not known; write s or ms or us',
+    ),
+    Bad(
+        "a server that has no preset",
+        {"preset": "abacus"},
+        'spec.preset: Unsupported value: "abacus"',
+        f'spec.preset: "abacus" is not known; write {" or ".join(presets())}',
+    ),
+    Bad(
+        "a breach that leads to something else",
+        {"signals.0.onBreach": "Page"},
+        'spec.signals[0].onBreach: Unsupported value: "Page"',
+        'spec.signals[0].onBreach: "Page" is not known; write Act or Report',
     ),
     Bad(
         "a label value as a number",
@@ -256,7 +329,7 @@ _TYPES: Final = (
     ),
     Bad(
         "too many signals",
-        {"signals": [{"name": f"e{i}", "errorRatio": ERROR_RATIO} for i in range(33)]},
+        {"signals": [{"name": f"e{i}", "threshold": ERRORS} for i in range(33)]},
         "spec.signals: Too many: 33: must have at most 32 items",
         "spec.signals: has too many entries: at most 32 are allowed",
     ),
@@ -279,5 +352,25 @@ _TYPES: Final = (
         "spec.fallback.defaultPrediction.body: is too long: at most 16384 characters are allowed",
     ),
 )
-BAD: Final = (*_RULES, *_TYPES)
+_IN_KINDS: Final = (
+    *(
+        Bad(
+            f"{kind} of {', '.join(map(str, fields.values()))}",
+            {"signals.0": {"name": "bad", "pillar": "model", kind: fields}},
+            said,
+            f"spec.signals[0].{kind}: {said}",
+        )
+        for kind, fields, said in KIND_MISTAKES
+    ),
+    *(
+        Bad(
+            f"{where} of {', '.join(map(str, fields.values()))}",
+            {"signals.0": {"name": "bad", "pillar": "model", where.split(".")[0]: fields}},
+            said,
+            f"spec.signals[0].{where}: {said}",
+        )
+        for where, fields, said in PART_MISTAKES
+    ),
+)
+BAD: Final = (*_RULES, *_IN_KINDS, *_TYPES)
 """One for each CEL rule, and for each way in which a newcomer gets a type wrong."""

@@ -1,22 +1,33 @@
 """`backstop check` finds a newcomer's mistakes and says what to change."""
 
 import json
+from typing import get_args
 
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from pydantic import BaseModel
 from tests.api.mistakes import BAD, Bad
 from tests.api.specs import FULL, GOOD, MINIMAL, changed, monitor
 
-from backstop.api.cel import cel_rules
-from backstop.api.modelmonitor import Fallback, ModelMonitorSpec
-from backstop.api.signal import Persistence, Signal
+from backstop.api.modelmonitor import ModelMonitorSpec
 from backstop.cli.main import main
+from backstop.core.cel import cel_rules
+from backstop.core.measures.shares import Errors
+from backstop.core.signals.threshold import Threshold
 
 
 def check(*manifests: object) -> Result:
     text = yaml.safe_dump_all(json.loads(json.dumps(manifests)))
     return CliRunner().invoke(main, ["check", "-"], input=text)
+
+
+def models_in(annotation: object) -> set[type[BaseModel]]:
+    """Return the models that a field of this type, or a model, is made of."""
+    if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        return {model for part in get_args(annotation) for model in models_in(part)}
+    fields = annotation.model_fields.values()
+    return {annotation}.union(*(models_in(field.annotation) for field in fields))
 
 
 @pytest.mark.parametrize("spec", GOOD.values(), ids=GOOD)
@@ -36,7 +47,8 @@ def test_mistake_is_explained(bad: Bad):
 
 def test_every_rule_has_a_mistake():
     """No CEL rule is without a bad spec, so that expression and predicate cannot differ."""
-    models = (ModelMonitorSpec, Fallback, Persistence, Signal)
+    models = models_in(ModelMonitorSpec)
+    assert {ModelMonitorSpec, Threshold, Errors} <= models
     sentences = {rule.message for model in models for rule in cel_rules(model)}
     assert {s for s in sentences if not any(s in bad.check for bad in BAD)} == set()
 
@@ -45,21 +57,23 @@ def test_every_rule_has_a_mistake():
     ("changes", "line"),
     [
         (
-            {"signals.0.errorRatio.requests": "rate(model_requests_total[5m])"},
+            {"signals.0.threshold.errors.requests": "rate(model_requests_total[5m])"},
             (
-                "spec.signals[0].errorRatio.requests: 'rate(model_requests_total[5m])' must be a"
-                ' plain metric selector such as requests_total{code=~"5.."}: Backstop reads its'
-                " raw samples and does rate and sum itself; use a promql signal for free"
-                " expressions"
+                "spec.signals[0].threshold.errors.requests: 'rate(model_requests_total[5m])' must"
+                ' be a plain metric selector such as requests_total{code=~"5.."}: Backstop reads'
+                " its raw samples and does rate and sum itself; use "
             ),
         ),
         (
-            {"signals.0.errorRatio.errors": 'model_requests_total{code=~"5.."'},
-            "spec.signals[0].errorRatio.errors: 'model_requests_total{code=~\"5..\"' is not valid",
+            {"signals.0.threshold.errors.errors": 'model_requests_total{code=~"5.."'},
+            (
+                "spec.signals[0].threshold.errors.errors: 'model_requests_total{code=~\"5..\"'"
+                " is not valid PromQL: "
+            ),
         ),
         (
-            {"signals.1.promql.expr": "avg(model_score_mean"},
-            "spec.signals[1].promql.expr: 'avg(model_score_mean' is not valid PromQL: ",
+            {"signals.1.threshold.promql.expr": "avg(model_score_mean"},
+            "spec.signals[1].threshold.promql.expr: 'avg(model_score_mean' is not valid PromQL: ",
         ),
     ],
 )
@@ -71,14 +85,42 @@ def test_promql_is_parsed(changes, line):
     assert result.exit_code == 1
 
 
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({}, "errors: write the selectors, or give the monitor a preset"),
+        (
+            {"signals.0.threshold.errors.requests": "r"},
+            "errors needs both requests and errors, or neither with a preset",
+        ),
+        (
+            {"signals.0.threshold": {"latencyMean": {"total": "t"}, "max": "1s"}},
+            "latencyMean needs both total and count, or neither with a preset",
+        ),
+        (
+            {"signals.0.threshold": {"latency": {"above": "1s"}, "max": "5%"}},
+            "latency: write the selectors, or give the monitor a preset",
+        ),
+    ],
+)
+def test_selectors_that_nobody_wrote_are_told(changes, line):
+    """Without a preset a signal needs them, and a half-written pair is told with one as well."""
+    manifest = monitor(changed(MINIMAL, {"signals.0.threshold.errors": {}, **changes}))
+    said = f"stdin: ModelMonitor fraud: spec.signals[0].threshold: {line}\n"
+    assert check(manifest).output == said
+    if "both" in line:
+        manifest["spec"]["preset"] = "backstop"
+        assert check(manifest).output == said
+
+
 def test_all_problems_are_found_at_once():
     """One round is enough: a wrong type hides neither another one nor bad PromQL."""
-    changes = {"mode": "act", "interval": "x", "signals.1.promql.expr": "sum("}
+    changes = {"mode": "act", "interval": "x", "signals.1.threshold.promql.expr": "sum("}
     lines = check(monitor(changed(FULL, changes))).output.splitlines()
     assert [line.split(": ")[2] for line in lines] == [
         "spec.mode",
         "spec.interval",
-        "spec.signals[1].promql.expr",
+        "spec.signals[1].threshold.promql.expr",
     ]
 
 

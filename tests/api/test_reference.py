@@ -19,9 +19,11 @@ from backstop.api.problems import find_problems
 from backstop.api.reference import field_table, page_name, with_tables
 from backstop.cli.main import main
 from backstop.core.signals.registry import kinds
+from backstop.core.signals.threshold import MEASURES, Threshold
 
 ROOT = Path(__file__).parents[2]
 SPEC = ROOT / "docs" / "spec"
+SIGNALS = SPEC / "signals"
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 
 
@@ -29,14 +31,20 @@ def text_of(kind: Kind) -> str:
     return (SPEC / page_name(kind)).read_text(encoding="utf-8")
 
 
-def yaml_blocks(kind: Kind) -> list[Any]:
-    blocks = re.findall(r"^```yaml\n(.*?)^```", text_of(kind), re.DOTALL | re.MULTILINE)
+def yaml_blocks(page: str) -> list[Any]:
+    blocks = re.findall(r"^```yaml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     return [yaml.safe_load(block) for block in blocks]
 
 
+def signal_pages() -> dict[str, str]:
+    """Return the pages about signal kinds by file name."""
+    return {page.name: page.read_text(encoding="utf-8") for page in sorted(SIGNALS.glob("*.md"))}
+
+
 def monitors() -> list[dict[str, Any]]:
-    """Return the monitors on the page; signals shown alone get a monitor around them."""
-    blocks = yaml_blocks(MODEL_MONITOR)
+    """Return the monitors on the pages; signals shown alone get a monitor around them."""
+    pages = [text_of(MODEL_MONITOR), *signal_pages().values()]
+    blocks = [block for page in pages for block in yaml_blocks(page)]
     return [signal_monitor(block) if isinstance(block, list) else block for block in blocks]
 
 
@@ -59,14 +67,38 @@ def test_tables_are_renewed_in_place(tmp_path):
         assert (tmp_path / page_name(kind)).read_text(encoding="utf-8") == text_of(kind)
 
 
-def test_each_signal_kind_is_explained_with_an_example():
-    """The page has a section and an example for each kind in the registry."""
-    page = text_of(MODEL_MONITOR)
-    signals = [signal for monitor in monitors() for signal in monitor["spec"]["signals"]]
-    shown = {key for signal in signals for key in signal}
-    for name in kinds():
-        assert f"### {name}\n" in page
-        assert name in shown
+@pytest.mark.parametrize("kind", kinds())
+def test_each_signal_kind_is_explained_with_an_example(kind):
+    """Each kind has a page of its own with examples, and a row that leads to it."""
+    (file,) = (name for name, page in signal_pages().items() if page.startswith(f"# {kind}\n"))
+    assert f"[{kind}](signals/{file})" in text_of(MODEL_MONITOR)
+    signals = [signal for block in yaml_blocks(signal_pages()[file]) for signal in block]
+    assert any(kind in signal for signal in signals)
+
+
+def test_each_page_about_signals_is_about_a_kind():
+    """A kind that is gone leaves no page behind."""
+    assert {page.split("\n")[0] for page in signal_pages().values()} <= {f"# {k}" for k in kinds()}
+
+
+def test_each_measure_is_explained_with_an_example():
+    """The page about thresholds has a section for each measure, and an example in it."""
+    sections = signal_pages()["threshold.md"].split("\n## ")[1:]
+    assert [section.split("\n")[0] for section in sections] == list(MEASURES)
+    for measure, section in zip(MEASURES, sections, strict=True):
+        for signal in (one for block in yaml_blocks(section) for one in block):
+            assert measure in signal["threshold"]
+        assert yaml_blocks(section)
+
+
+def test_defaults_of_a_threshold_are_those_of_the_kind():
+    """What the page says about window, samples and persistence is what happens."""
+    page = signal_pages()["threshold.md"]
+    breaches, looks = Threshold.PERSISTENCE
+    assert f"| `window` | `{Threshold.WINDOW}` |" in page
+    assert f"| `minSamples` | {Threshold.SAMPLES} |" in page
+    assert f"| `persistence` | {breaches} of {looks} looks |" in page
+    assert f"| `onBreach` | `{Threshold.ON_BREACH}` |" in page
 
 
 def test_each_condition_and_reason_is_explained():
@@ -83,7 +115,7 @@ def test_shown_monitor_has_no_problem(monitor):
 
 def test_shown_incident_is_one():
     """The Incident on the page is what the models read."""
-    (shown,) = yaml_blocks(INCIDENT)
+    (shown,) = yaml_blocks(text_of(INCIDENT))
     IncidentSpec.model_validate(shown["spec"])
     assert IncidentStatus.model_validate(shown["status"]).phase == "Resolved"
 
@@ -124,7 +156,7 @@ class TestOnCluster:
 
     def test_shown_incident_is_accepted(self, namespace):
         """The Incident on the page is a valid object."""
-        (shown,) = yaml_blocks(INCIDENT)
+        (shown,) = yaml_blocks(text_of(INCIDENT))
         create_dry(namespace, json.dumps(shown))
 
     @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.name)

@@ -63,8 +63,7 @@ def test_defaults_are_those_of_the_model(namespace):
     assert stored["mode"] == "Observe"
     assert stored["circuit"] == FULL["circuit"]
     assert stored["rollback"] == FULL["rollback"]
-    assert stored["signals"][0]["persistence"] == {"breaches": 2, "looks": 3}
-    assert stored["signals"][0]["minRequests"] == 50
+    assert stored["signals"] == MINIMAL["signals"]
 
 
 def test_columns_tell_what_matters(namespace):

@@ -22,7 +22,7 @@ from backstop.api.status import (
     TrialPhase,
     Verdict,
 )
-from backstop.core.signals.rule import Pillar
+from backstop.core.measurement import Pillar
 
 
 def at(second: int, microsecond: int = 0) -> datetime:

@@ -84,11 +84,10 @@ def errors_signal(**changes: Any) -> Object:
     return {
         "name": "errors",
         "window": "4s",
-        "minRequests": 10,
+        "minSamples": 10,
         "persistence": {"breaches": 1, "looks": 1},
-        "errorRatio": {
-            "requests": "requests_total",
-            "errors": 'requests_total{code=~"5.."}',
+        "threshold": {
+            "errors": {"requests": "requests_total", "errors": 'requests_total{code=~"5.."}'},
             "max": "10%",
         },
         **changes,

@@ -14,7 +14,7 @@ SEVERAL = {
     "name": "several",
     "pillar": "system",
     "window": "4s",
-    "promql": {"expr": "sum by (code) (requests_total)", "max": "10"},
+    "threshold": {"promql": {"expr": "sum by (code) (requests_total)"}, "max": "10"},
 }
 BROKEN: dict[str, tuple[dict, str, str, str, bool]] = {
     "no-target": (

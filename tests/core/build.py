@@ -1,5 +1,6 @@
 """Values that the tests of decisions are made from. Time starts at `T0`."""
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -19,8 +20,11 @@ from backstop.api.status import (
     Verdict,
 )
 from backstop.core.facts import ObjectRef, RouteFacts, RuleWeights, WorkloadFacts
-from backstop.core.samples import Reading, Series
-from backstop.core.signals.rule import Pillar
+from backstop.core.inquiry import Inquiry, inquire
+from backstop.core.measurement import Measurement, Missing, Pillar
+from backstop.core.samples import Series
+from backstop.core.signals.rule import Asked, Rule, Subject
+from backstop.core.tally import tally
 from backstop.core.verdicts import Look, SignalVerdict
 from backstop.core.view import Memory, View
 
@@ -29,16 +33,18 @@ T0 = 1_700_000_000.0
 ERRORS = {
     "name": "errors",
     "window": "10s",
-    "errorRatio": {
-        "requests": "requests_total",
-        "errors": 'requests_total{code="500"}',
+    "threshold": {
+        "errors": {"requests": "requests_total", "errors": 'requests_total{code="500"}'},
         "max": "5%",
     },
 }
 LATENCY = {
     "name": "slow",
     "window": "10s",
-    "latencyQuantile": {"buckets": "seconds_bucket", "quantile": "p90", "max": "250ms"},
+    "threshold": {
+        "latencyQuantile": {"buckets": "seconds_bucket", "quantile": "p90"},
+        "max": "250ms",
+    },
 }
 
 BASE: dict[str, Any] = {
@@ -60,7 +66,12 @@ def spec(**changes: Any) -> ModelMonitorSpec:
 
 def signal(**changes: Any) -> Signal:
     """Return a signal on errors, at most 5 %, judged without a minimum of requests."""
-    return Signal.model_validate({**ERRORS, "minRequests": 1, **changes})
+    return Signal.model_validate({**ERRORS, "minSamples": 1, **changes})
+
+
+def asked(one: Signal, arm: Arm = Arm.TARGET, **labels: str) -> Inquiry:
+    """Return the signal as it is put to an arm that these labels select."""
+    return inquire(one, arm, Subject(labels))
 
 
 def series(
@@ -71,9 +82,13 @@ def series(
     return Series({"pod": "a", **labels}, times, np.array(values, dtype=np.float64))
 
 
-def readings(**answers: Sequence[Series]) -> dict[str, Reading]:
-    """Return an answer for each role."""
-    return {role: Reading(tuple(found)) for role, found in answers.items()}
+def measure(
+    rule: Rule, since: float = -math.inf, **answers: Sequence[Series]
+) -> Measurement | Missing:
+    """Return what `rule` measures in these answers by role."""
+    place = 0 if rule.reads_raw_samples else -1
+    one = Asked(answers, place, since, now=T0, window=10.0, subject=Subject({}))
+    return rule.measure(one, tally([answers], [since]))
 
 
 def verdict(

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backstop.core.measurement import Question, raw_samples
 from backstop.core.promql import PromqlError, confine, is_selector, require_selector
-from backstop.core.signals.rule import raw_samples
 
 NASTY = 'a"b\\c\nd{}é'
 
@@ -153,7 +153,7 @@ def test_only_a_plain_selector_can_be_read_raw(expression: str, *, plain: bool):
     if plain:
         require_selector(expression)
         return
-    with pytest.raises(PromqlError, match=r"must be a plain metric selector .* promql signal"):
+    with pytest.raises(PromqlError, match=r"must be a plain metric selector .* threshold.promql"):
         require_selector(expression)
 
 
@@ -162,4 +162,6 @@ def test_only_a_plain_selector_can_be_read_raw(expression: str, *, plain: bool):
 )
 def test_raw_samples_are_asked_in_milliseconds(window: float, asked: str):
     """The window is whole milliseconds and never empty, and the selector is confined."""
-    assert raw_samples("req", {"app": "x"}, window) == f'req{{app="x"}}[{asked}]'
+    assert raw_samples("req", {"app": "x"}, window) == Question(
+        f'req{{app="x"}}[{asked}]', raw=True
+    )

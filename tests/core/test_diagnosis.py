@@ -9,7 +9,7 @@ from backstop.api.status import Arm, CandidateStatus, Cause, ModelMonitorStatus,
 from backstop.core.decide import decide
 from backstop.core.diagnosis import ReleaseContext, diagnose
 from backstop.core.episode import under_way
-from backstop.core.signals.rule import Pillar
+from backstop.core.measurement import Pillar
 from backstop.core.verdicts import Look
 
 H, B, U = Verdict.HEALTHY, Verdict.BREACHED, Verdict.UNKNOWN

@@ -5,14 +5,15 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.core.build import LATENCY, T0, readings, series, signal, verdict
+from tests.core.build import LATENCY, T0, asked, series, signal, verdict
 from tests.core.watcher import Watcher, gauge
 
 from backstop.api.modelmonitor import Signal
 from backstop.api.status import Arm, Verdict
+from backstop.core.judging import MAX_FUTURE, look
+from backstop.core.measurement import Pillar
 from backstop.core.samples import Reading
-from backstop.core.signals.rule import Pillar
-from backstop.core.verdicts import MAX_FUTURE, History, judge, look, overall
+from backstop.core.verdicts import History, overall
 
 H, B, U = Verdict.HEALTHY, Verdict.BREACHED, Verdict.UNKNOWN
 EVER = {Arm.TARGET: 0.0, Arm.CANDIDATE: 0.0}
@@ -97,10 +98,10 @@ def test_samples_from_the_future_are_refused():
     """A clock that is wrong is said to be wrong; a few seconds are tolerated."""
     watcher = Watcher(gauge(persistence={"breaches": 1, "looks": 1}))
     watcher.now = T0
-    ahead = watcher.judges(readings(value=[series([11], start=T0 + MAX_FUTURE + 7)]))
+    ahead = watcher.counts(value=[series([11], start=T0 + MAX_FUTURE + 7)])
     assert (ahead.verdict, ahead.reason) == (U, "NoData")
     assert ahead.why == "samples are 12 s ahead of this clock; check time synchronisation"
-    near = watcher.judges(readings(value=[series([11], start=T0 + MAX_FUTURE)]))
+    near = watcher.counts(value=[series([11], start=T0 + MAX_FUTURE)])
     assert near.verdict is B
 
 
@@ -114,10 +115,14 @@ UNKNOWN = {
         "BadQuery",
         "parse error",
     ),
-    "empty": (readings(value=[]), "NoData", "the expression returned no series"),
-    "nan": (readings(value=[series([math.nan])]), "NoData", "the expression returned NaN"),
+    "empty": ({"value": Reading()}, "NoData", "the expression returned no series"),
+    "nan": (
+        {"value": Reading((series([math.nan]),))},
+        "NoData",
+        "the expression returned NaN",
+    ),
     "many": (
-        readings(value=[series([1]), series([2], pod="b"), series([3], pod="c")]),
+        {"value": Reading((series([1]), series([2], pod="b"), series([3], pod="c")))},
         "BadQuery",
         "the expression returned 3 series; aggregate them to one, for example with sum() or max()",
     ),
@@ -151,21 +156,20 @@ def test_unknown_looks_neither_complete_nor_clear_a_breach():
 
 def test_a_failure_of_one_role_is_the_failure_of_the_signal():
     """Half an answer is none."""
-    answer = {
-        "requests": Reading((series([0, 100]),)),
-        "errors": Reading(failure="timed out after 2 s"),
-    }
-    found, history = judge(signal(), Arm.TARGET, answer, History(), evidence_from=0, now=T0 + 2)
+    watcher = Watcher(signal())
+    requests, errors = Reading((series([0, 100]),)), Reading(failure="timed out after 2 s")
+    found = watcher.judges({"requests": requests, "errors": errors})
     assert (found.verdict, found.reason) == (U, "SourceDown")
-    assert history == History()
+    assert watcher.history == History()
 
 
 @pytest.mark.parametrize(("requests", "outcome"), [(49, U), (50, B)])
 def test_too_few_requests_are_no_evidence(requests: int, outcome: Verdict):
     """Below the minimum even 100 % errors are no verdict, and say how many are needed."""
-    one = signal(minRequests=50, persistence={"breaches": 1, "looks": 1})
-    answer = readings(requests=[series([0, requests])], errors=[series([0, requests], code="500")])
-    found, _ = judge(one, Arm.TARGET, answer, History(), evidence_from=0, now=T0 + 2)
+    watcher = Watcher(signal(minSamples=50, persistence={"breaches": 1, "looks": 1}))
+    found = watcher.counts(
+        requests=[series([0, requests])], errors=[series([0, requests], code="500")]
+    )
     assert found.verdict is outcome
     if outcome is U:
         assert (found.reason, found.why) == (
@@ -180,13 +184,12 @@ def test_too_few_requests_are_no_evidence(requests: int, outcome: Verdict):
 def test_only_samples_after_the_last_action_are_evidence():
     """What was counted before traffic moved says nothing about what is served now."""
     one = signal(persistence={"breaches": 1, "looks": 1})
-    answer = readings(
-        requests=[series([0, 100, 200, 300])],
-        errors=[series([0, 90, 90, 90], code="500")],
-    )
+    answers = {
+        "requests": [series([0, 100, 200, 300])],
+        "errors": [series([0, 90, 90, 90], code="500")],
+    }
     seen = {
-        cut: judge(one, Arm.TARGET, answer, History(), evidence_from=T0 + cut, now=T0 + 4)[0]
-        for cut in (0, 0.5, 1, 3, 3.5)
+        cut: Watcher(one, evidence_from=T0 + cut).counts(**answers) for cut in (0, 0.5, 1, 3, 3.5)
     }
     assert [found.verdict for found in seen.values()] == [B, H, H, U, U]
     assert seen[0.5].why == "errors 0 % (0 of 200), allowed 5%"
@@ -196,7 +199,7 @@ def test_only_samples_after_the_last_action_are_evidence():
 
 def test_a_free_expression_waits_for_its_window():
     """Its lookback cannot be cut, so it is asked again when the window lies after the action."""
-    one = gauge(promql={"expr": "max_over_time(drift[10s])", "max": "10"})
+    one = gauge(expr="max_over_time(drift[10s])")
     watcher = Watcher(one, evidence_from=T0)
     waiting = watcher.sees(11, at=T0 + 9.9)
     assert (waiting.verdict, waiting.reason) == (U, "WarmingUp")
@@ -209,6 +212,13 @@ def test_a_selector_need_not_wait_for_its_window():
     """Raw samples can be cut exactly: the first one after the action counts."""
     watcher = Watcher(gauge(persistence={"breaches": 1, "looks": 1}), evidence_from=T0)
     assert watcher.sees(11, at=T0 + 1).verdict is B
+
+
+def test_a_series_that_ended_before_the_last_action_is_no_second_one():
+    """The gauge of a pod that the action replaced does not hide the one of its successor."""
+    watcher = Watcher(gauge(persistence={"breaches": 1, "looks": 1}), evidence_from=T0 - 1)
+    old, new = series([1, 1, 1], start=T0 - 4), series([11, 11], start=T0 - 1, pod="b")
+    assert watcher.counts(value=[old, new]).verdict is B
 
 
 # When a breach began
@@ -246,20 +256,21 @@ def test_a_signal_that_recovers_begins_anew():
 
 def test_a_look_judges_every_signal_and_tells_when_samples_come():
     """One verdict per signal and arm, histories to go on with, and the rhythm of the scrapes."""
-    free = gauge(name="free", promql={"expr": "max(drift)", "max": "1"})
-    asked = {
-        ("errors", Arm.TARGET): (signal(), {"requests": "q1", "errors": "q2"}),
-        ("drift", Arm.CANDIDATE): (gauge(), {"value": "q3"}),
-        ("free", Arm.TARGET): (free, {"value": "q4"}),
+    inquiries = {
+        ("errors", Arm.TARGET): asked(signal()),
+        ("drift", Arm.CANDIDATE): asked(gauge(), Arm.CANDIDATE),
+        ("free", Arm.TARGET): asked(gauge(name="free", expr="max(drift)")),
     }
     answers = {
-        "q1": Reading((series([0, 100, 200]), series([0, 5], start=T0 + 0.5, pod="b"))),
-        "q2": Reading(()),
-        "q3": Reading((series([11], start=T0 + 2),)),
-        "q4": Reading((series([0], start=T0 + 2.2),)),
+        'requests_total{code="500"}[10000ms]': Reading(()),
+        "requests_total{}[10000ms]": Reading(
+            (series([0, 100, 200]), series([0, 5], start=T0 + 0.5, pod="b"))
+        ),
+        "drift{}[10000ms]": Reading((series([11], start=T0 + 2),)),
+        "max(drift{})": Reading((series([0], start=T0 + 2.2),)),
     }
     broken = {("drift", Arm.CANDIDATE): History(outcomes=(False, True), newest=T0, clean_at=T0)}
-    seen = look(asked, answers, broken, evidence_from=EVER, now=T0 + 2.2)
+    seen = look(inquiries, answers, broken, evidence_from=EVER, now=T0 + 2.2)
     assert [(v.name, v.arm, v.pillar, v.verdict) for v in seen.verdicts] == [
         ("errors", Arm.TARGET, Pillar.SYSTEM, H),
         ("drift", Arm.CANDIDATE, Pillar.DATA, B),
@@ -272,8 +283,9 @@ def test_a_look_judges_every_signal_and_tells_when_samples_come():
 
 def test_a_look_without_samples_knows_no_rhythm():
     """An outage gives verdicts and no idea of when the next sample comes."""
-    asked = {("errors", Arm.TARGET): (signal(), {"requests": "q", "errors": "q"})}
-    seen = look(asked, {"q": Reading(failure="down")}, {}, evidence_from=EVER, now=T0)
+    one = asked(signal())
+    answers = {question.promql: Reading(failure="down") for question in one.questions.values()}
+    seen = look({("errors", Arm.TARGET): one}, answers, {}, evidence_from=EVER, now=T0)
     assert [found.reason for found in seen.verdicts] == ["SourceDown"]
     assert (seen.newest, seen.scrape_interval) == ((), None)
 

@@ -2,37 +2,35 @@
 
 import math
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.core.build import series
+from tests.core.build import measure, series
+from tests.core.latencies import EDGES, buckets, quantile_rule, share_rule
 
-from backstop.core.signals.histogram import Histogram, count_histogram
-from backstop.core.signals.latency_quantile import LatencyQuantile
-from backstop.core.signals.latency_share import LatencyShare
-from backstop.core.signals.rule import Measurement, Missing, UnknownReason
+from backstop.core.measurement import Missing, UnknownReason
+from backstop.core.measures.histogram import Histogram, histogram_of
+from backstop.core.samples import Series
+from backstop.core.tally import tally
 
-EDGES = (0.1, 0.25, 0.5, 1.0)
-GONE, FEW, BAD = (
+GONE, FEW = (
     UnknownReason.NO_DATA,
     UnknownReason.INSUFFICIENT_DATA,
-    UnknownReason.BAD_QUERY,
 )
 
 
-def buckets(observed, *, edges=EDGES, pod: str = "a", before: float = 0.0):
-    """Return the bucket series of one pod that observed these latencies between two scrapes."""
-    found = np.asarray(observed, dtype=np.float64)
-    counts = {f"{edge:g}": int((found <= edge).sum()) for edge in edges}
-    counts["+Inf"] = found.size
-    return [series([before, before + n], pod=pod, le=le) for le, n in counts.items()]
+def read(found: Sequence[Series]) -> Histogram | Missing:
+    """Return the histogram that is counted from these buckets."""
+    t = tally([{"buckets": found}], [-math.inf])
+    return histogram_of(found, t.of(0).tolist(), "latency", t.samples_of(0).tolist())
 
 
 def histogram(observed, **how) -> Histogram:
     """Return the histogram that is counted from these observations."""
-    counted = count_histogram(buckets(observed, **how), "latency")
+    counted = read(buckets(observed, **how))
     assert isinstance(counted, Histogram)
     return counted
 
@@ -78,7 +76,7 @@ def test_pods_add_up(pods: list[list[float]]):
         for number, observed in enumerate(pods)
         for one in buckets(observed, pod=f"p{number}", before=1000.0 * number)
     ]
-    together = count_histogram(found, "latency")
+    together = read(found)
     alone = histogram([value for observed in pods for value in observed])
     assert isinstance(together, Histogram)
     assert together.cumulative.tolist() == alone.cumulative.tolist()
@@ -110,7 +108,7 @@ def test_torn_buckets_are_made_monotone():
         series([0, 5], le="0.25"),
         series([0, 9], le="+Inf"),
     ]
-    counted = count_histogram(torn, "latency")
+    counted = read(torn)
     assert isinstance(counted, Histogram)
     assert counted.cumulative.tolist() == [7.0, 7.0, 9.0]
     assert counted.above(0.25) == 2.0
@@ -122,12 +120,14 @@ def test_edges_are_numbers_however_they_are_written():
         series([0, 1], le="1"),
         series([0, 2], le="1.0", pod="b"),
         series([0, 1], le="5e-1"),
+        series([0, 1], le="0.5", pod="b"),
         series([0, 4], le="+Inf"),
+        series([0, 2], le="inf", pod="b"),
     ]
-    counted = count_histogram(found, "latency")
+    counted = read(found)
     assert isinstance(counted, Histogram)
     assert counted.edges.tolist() == [0.5, 1.0, math.inf]
-    assert counted.cumulative.tolist() == [1.0, 3.0, 4.0]
+    assert counted.cumulative.tolist() == [2.0, 3.0, 6.0]
 
 
 _INF = series([0, 4], le="+Inf")
@@ -138,6 +138,7 @@ _ONE = series([0, 4], le="1")
     ("found", "reason", "said"),
     [
         ([], GONE, "no buckets of latency"),
+        ([series([], le="1"), series([], le="+Inf")], GONE, "no buckets of latency"),
         ([_ONE, series([0, 1])], GONE, "a series without a numeric le label"),
         ([_INF, series([0, 1], le="nan")], GONE, "a series without a numeric le label"),
         ([_INF, series([0, 1], le="-Inf")], GONE, "a series without a numeric le label"),
@@ -152,103 +153,9 @@ _ONE = series([0, 4], le="1")
 )
 def test_what_is_no_histogram_is_missing(found, reason, said):
     """Nothing is read from buckets that are absent, torn off, not numbers or did not grow."""
-    counted = count_histogram(found, "latency")
+    counted = read(found)
     assert isinstance(counted, Missing)
     assert counted.reason is reason
     assert re.search(said, counted.why)
-
-
-# The two rules
-
-
-def measure(rule, observed):
-    """Return what `rule` says to these observations."""
-    return rule.measure({"buckets": buckets(observed)})
-
-
-def quantile_rule(quantile: str, bound: str) -> LatencyQuantile:
-    return LatencyQuantile(buckets="b", quantile=quantile, max=bound)
-
-
-def share_rule(above: str, bound: str) -> LatencyShare:
-    return LatencyShare(buckets="b", above=above, max=bound)
-
-
-@pytest.mark.parametrize(
-    ("observed", "bound", "outcome"),
-    [
-        ([0.05] * 10, "100ms", False),
-        ([0.4] * 10, "250ms", True),
-        ([0.05] * 10 + [3.0] * 90, "250ms", True),
-        # All that is known is "above 1 s": certainly above 1 s, and nobody knows about 2 s.
-        ([3.0] * 10, "1s", True),
-        ([3.0] * 10, "2s", BAD),
-        ([0.05] * 95 + [3.0] * 5, "2s", False),
-        ([], "1s", FEW),
-    ],
-)
-def test_a_latency_quantile_against_its_bound(observed, bound, outcome):
-    """Breached only above the bound; beyond the largest bucket only what is certain is said."""
-    measured = measure(quantile_rule("p90", bound), observed)
-    if isinstance(measured, Missing):
-        assert measured.reason is outcome
-    else:
-        assert measured.breached is outcome
-        assert measured.samples == len(observed)
-
-
-@pytest.mark.parametrize(
-    ("observed", "above", "outcome"),
-    [
-        ([0.05] * 95 + [0.4] * 5, "250ms", False),
-        ([0.05] * 94 + [0.4] * 6, "250ms", True),
-        # Between edges the next larger one is used: it never calls a request slow that was not.
-        ([0.05] * 90 + [0.4] * 10, "300ms", False),
-        ([0.05] * 90 + [0.6] * 10, "300ms", True),
-        ([0.05] * 90 + [3.0] * 10, "1s", True),
-        ([3.0] * 10, "2s", BAD),
-        ([], "1s", FEW),
-    ],
-)
-def test_a_share_of_slow_requests_against_its_bound(observed, above, outcome):
-    """At most 5 % may be slow; a bound above all buckets cannot be judged and says so."""
-    measured = measure(share_rule(above, "5%"), observed)
-    if isinstance(measured, Missing):
-        assert measured.reason is outcome
-    else:
-        assert measured.breached is outcome
-        assert measured.samples == len(observed)
-
-
-@given(_latencies, st.sampled_from(EDGES))
-def test_a_share_at_an_edge_is_exact(observed: list[float], edge: float):
-    """Where the bound is an edge, the share is the one that numpy counts."""
-    measured = measure(share_rule(f"{edge * 1000:.0f}ms", "5%"), observed)
-    assert isinstance(measured, Measurement)
-    assert measured.value == (np.asarray(observed) > edge).mean()
-
-
-def test_latency_rules_say_their_numbers():
-    """The sentences hold the value, the number of requests and the bound."""
-    fast = measure(quantile_rule("p90", "250ms"), [0.05] * 1200)
-    beyond = measure(quantile_rule("p90", "250ms"), [3.0] * 10)
-    blind = measure(quantile_rule("p90", "2s"), [3.0] * 10)
-    slow = measure(share_rule("250ms", "1%"), [0.05] * 90 + [0.4] * 10)
-    unseen = measure(share_rule("2s", "1%"), [0.05] * 10)
-    blind_to_2s = (
-        "p90 latency is above 1 s, the largest bucket, so it cannot be held against 2 s;"
-        " add a bucket for that"
-    )
-    assert [one.why for one in (fast, beyond, blind, slow, unseen)] == [
-        "p90 latency 90 ms over 1,200 requests, allowed 250 ms",
-        "p90 latency above 1 s over 10 requests, allowed 250 ms",
-        blind_to_2s,
-        "10 % of requests slower than 250 ms (10 of 100), allowed 1%",
-        "no bucket reaches 2 s: the largest ends at 1 s; choose a smaller bound",
-    ]
-
-
-def test_latency_rules_ask_for_the_buckets_of_the_arm():
-    """One question, confined to the arm, over the window."""
-    asked = quantile_rule("p90", "250ms").queries({"app": "x"}, 10.0)
-    assert asked == {"buckets": 'b{app="x"}[10000ms]'}
+    for rule in (quantile_rule("p90", "250ms"), share_rule("250ms", "5%")):
+        assert measure(rule, buckets=found) == counted

@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from backstop.core import units
-from backstop.core.units import fraction, quantile, say_seconds, say_share, seconds
+from backstop.core.units import (
+    TimeUnit,
+    Unit,
+    fraction,
+    limit,
+    quantile,
+    say_seconds,
+    say_share,
+    seconds,
+    unit_of,
+)
 
 _MILLISECONDS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -47,6 +57,11 @@ def test_a_quantile_is_the_nearest_probability(parts: int):
         (units.Percent, ["0%", "5%", "0.25%", "100%"], ["101%", "5", "-1%", "100.1%", "5%\n"]),
         (units.Quantile, ["p50", "p99.9", "p0"], ["99", "p100", "P50", "p99.", "p50\n"]),
         (units.Decimal, ["0.8", "-12", "1e-3"], ["", ".5", "1e", "NaN", "inf", "1\n"]),
+        (
+            units.Bound,
+            ["0%", "100%", "2.5%", "250ms", "14d", "0.8", "-12", "1e-3"],
+            ["", "101%", "-5%", "5 %", "0s", "-1s", "1w", ".5", "NaN", "inf", "5%\n"],
+        ),
         (units.DnsLabel, ["a", "a-1"], ["", "A", "a.b", "-a", "a-", "a" * 64, "a\n"]),
         (units.DnsName, ["a", "a.b-1"], ["", "A", ".a", "a.", "a" * 254, "a\n"]),
     ],
@@ -59,6 +74,27 @@ def test_only_what_the_pattern_allows_is_accepted(kind, good, bad):
     for text in bad:
         with pytest.raises(ValidationError):
             adapter.validate_python(text)
+
+
+@pytest.mark.parametrize(
+    ("bound", "unit", "value"),
+    [
+        ("5%", Unit.SHARE, 0.05),
+        ("250ms", Unit.SECONDS, 0.25),
+        ("5m", Unit.SECONDS, 300.0),
+        ("-12", Unit.PLAIN, -12.0),
+        ("1e-3", Unit.PLAIN, 0.001),
+    ],
+)
+def test_a_limit_is_read_in_the_unit_that_it_is_written_in(bound, unit, value):
+    """A percentage is a share, a duration is in seconds, anything else is the number itself."""
+    assert (unit_of(bound), limit(bound)) == (unit, value)
+
+
+@pytest.mark.parametrize("unit", TimeUnit)
+def test_a_time_unit_is_what_it_is_called(unit: TimeUnit):
+    """A second is as many of the unit as its name says."""
+    assert 1 / unit.seconds == pytest.approx({"s": 1, "ms": 1000, "us": 1_000_000}[unit.value])
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.core.build import CANDIDATE, spec, status
+from tests.core.build import CANDIDATE, route, spec, status
 
 from backstop.core import weights
 from backstop.core.facts import RuleWeights
@@ -152,3 +152,21 @@ def test_the_services_are_those_that_the_spec_names(changes, restore, expected):
     """And a fallback that still answers for a spec that no longer names it."""
     known = status(circuit={"restore": [restore]} if restore else {})
     assert services("fraud", spec(**changes), known) == expected
+
+
+@pytest.mark.parametrize(
+    ("rules", "share"),
+    [
+        ([{"fraud": 90, "next": 10, "simple": 0}], 0.1),
+        ([{"fraud": 0, "next": 10, "simple": 90}], 1.0),
+        ([{"fraud": 0, "next": 0, "simple": 100}], 0.0),
+        ([{"fraud": 90, "next": 10}, {"fraud": 45, "next": 5}], 0.1),
+        ([{"fraud": 90, "next": 10}, {"fraud": 50, "next": 50}], 0.0),
+        ([], 0.0),
+    ],
+)
+def test_the_candidate_share_is_that_of_both_versions(rules, share):
+    """What goes to the fallback does not count; rules that differ have no one share."""
+    found = route(*rules).rules
+    assert weights.candidate_share(found, Services("fraud", "next", "simple")) == share
+    assert weights.candidate_share(found, Services("fraud", None, "simple")) == 0.0

@@ -18,7 +18,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from backstop.api.cel import require_rules
+from backstop.core.cel import require_rules
 
 
 class ApiModel(BaseModel):

@@ -9,8 +9,17 @@ from typing import Any, Final
 
 from pydantic import StringConstraints
 
-from backstop.api.modelmonitor import HeaderName, LabelName
-from backstop.core.units import Decimal, DnsLabel, DnsName, Duration, Percent, Quantile
+from backstop.api.modelmonitor import HeaderName
+from backstop.core.units import (
+    Bound,
+    Decimal,
+    DnsLabel,
+    DnsName,
+    Duration,
+    LabelName,
+    Percent,
+    Quantile,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +44,9 @@ FORMS: Final = {
     _pattern(Percent): Form("percentage", "a number from 0 to 100 and %, for example 5% or 0.25%"),
     _pattern(Quantile): Form("quantile", "p and a number below 100, for example p50, p95 or p99.9"),
     _pattern(Decimal): Form("number in quotes", 'for example "0.8", "-12" or "1e-3"'),
+    _pattern(Bound): Form(
+        "limit", 'a percentage (5%), a duration (250ms), or a number in quotes ("0.8")'
+    ),
     _pattern(DnsLabel): Form("name", f"{_NAME}, at most 63 characters"),
     _pattern(DnsName): Form("object name", f"{_NAME}, dots between, at most 253 characters"),
     _pattern(LabelName): Form("label name", "letters, digits and _, without a digit in front"),

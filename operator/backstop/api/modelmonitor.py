@@ -6,18 +6,23 @@ that says what to change.
 """
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
 from backstop.api.base import ApiModel, KeyedBy
-from backstop.api.cel import cel
 from backstop.api.signal import Signal
-from backstop.core.units import DnsLabel, DnsName, Duration
+from backstop.core.cel import cel
+from backstop.core.presets.registry import presets
+from backstop.core.units import DnsLabel, DnsName, Duration, LabelName, LabelValue
 
-LabelName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=63)]
-LabelValue = Annotated[str, StringConstraints(max_length=253)]
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+$", max_length=64)]
+
+
+if TYPE_CHECKING:
+    PresetName = str
+else:
+    PresetName = Literal[tuple(presets())]
 
 
 class Mode(StrEnum):
@@ -195,6 +200,9 @@ class ModelMonitorSpec(ApiModel):
 
     suspend: bool = False
     """Stop looking and acting. Traffic stays as it is."""
+
+    preset: PresetName | None = None
+    """Which model server the target is: signals then need no selectors for what it exports."""
 
     source: DnsLabel = "default"
     """Name of the metrics source, as the operator's configuration lists it."""

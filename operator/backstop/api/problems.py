@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Any, Final
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from backstop.api import API_VERSION
@@ -20,7 +20,10 @@ from backstop.api.forms import FORMS
 from backstop.api.modelmonitor import ModelMonitorSpec
 from backstop.api.schema import Schema
 from backstop.api.signal import Signal
+from backstop.core.presets.preset import PresetError
+from backstop.core.presets.registry import presets
 from backstop.core.promql import PromqlError
+from backstop.core.signals.rule import Subject
 from backstop.core.units import seconds
 
 _Location = tuple[int | str, ...]
@@ -93,13 +96,26 @@ def _of_promql(spec: Mapping[str, Any]) -> Iterator[Problem]:
             signal = Signal.model_validate(written)
         except ValidationError:
             continue  # already told, by the check of the whole spec
+        location: _Location = ("spec", "signals", index, signal.rule.KIND)
+        preset = presets().get(str(spec.get("preset")))
         try:
-            signal.rule.queries({}, seconds(signal.window))
+            rule = signal.rule.resolved(preset)
+            rule.questions(Subject({}, {}), seconds(signal.looks_back))
+        except PresetError as error:
+            yield Problem(_path(location), str(error))
         except PromqlError as error:
-            fields = {name: value for name, value in signal.rule if isinstance(value, str)}
-            guilty = [name for name, value in fields.items() if repr(value) in str(error)]
-            path = _path(("spec", "signals", index, signal.rule.KIND, *guilty[:1]))
-            yield Problem(path, str(error))
+            yield Problem(_path((*location, *_guilty(signal.rule, str(error)))), str(error))
+
+
+def _guilty(model: BaseModel, message: str) -> _Location:
+    """Return the fields that lead to the text that ``message`` quotes, empty if none does."""
+    for name, field in type(model).model_fields.items():
+        value, alias = getattr(model, name), field.alias or name
+        if isinstance(value, str) and repr(value) in message:
+            return (alias,)
+        if isinstance(value, BaseModel) and (inner := _guilty(value, message)):
+            return (alias, *inner)
+    return ()
 
 
 def _without_empty(value: Any) -> Any:

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from backstop.api.cel import CelRule, cel_rules
+from backstop.core.cel import CelRule, cel_rules
 
 Schema = dict[str, Any]
 

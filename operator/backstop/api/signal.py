@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, create_model
 
 from backstop.api.base import ApiModel
-from backstop.api.cel import cel
+from backstop.core.cel import cel
+from backstop.core.measurement import Pillar
 from backstop.core.signals.registry import kinds
-from backstop.core.signals.rule import Pillar, Rule
+from backstop.core.signals.rule import OnBreach, Rule
 from backstop.core.units import DnsLabel, Duration
 
 
@@ -20,10 +21,10 @@ from backstop.core.units import DnsLabel, Duration
     lambda self: self.breaches <= self.looks,
 )
 class Persistence(ApiModel):
-    """How often a bound must be broken before that is a breach: `breaches` of the last `looks`."""
+    """How often a limit must be broken before that is a breach: `breaches` of the last `looks`."""
 
     breaches: Annotated[int, Field(ge=1, le=20)] = 2
-    """How many looks must find the bound broken."""
+    """How many looks must find the limit broken."""
 
     looks: Annotated[int, Field(ge=1, le=20)] = 3
     """Among how many of the last looks; each look rests on at least one new sample."""
@@ -36,16 +37,21 @@ class SignalBase(ApiModel):
     """Name of the signal, unique in the monitor."""
 
     pillar: Pillar | None = None
-    """Which kind of health the signal speaks of; needed for `promql`, otherwise the kind's own."""
+    """Which kind of health the signal speaks of; needed where the kind has none of its own."""
 
-    window: Duration = "30s"
-    """How far back the samples reach; at least four scrape intervals."""
+    window: Duration | None = None
+    """How far back the samples reach, at least four scrape intervals. Each kind has a default."""
 
-    min_requests: Annotated[int, Field(ge=0, le=1_000_000_000)] = 50
-    """Fewer observations than this in the window are no evidence: the verdict is Unknown."""
+    min_samples: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = None
+    """Fewer observations than this in the window are no evidence: the verdict is Unknown. Each
+    kind has a default."""
 
-    persistence: Persistence = Persistence()
-    """How often the bound must be broken before that is a breach."""
+    persistence: Persistence | None = None
+    """How often the limit must be broken before that is a breach. Each kind has a default."""
+
+    on_breach: OnBreach | None = None
+    """What a breach leads to: `Act` (diagnose, mitigate, repair) or `Report` (open a P2 incident
+    and change nothing). Each kind has a default."""
 
     @property
     def rule(self) -> Rule:
@@ -63,7 +69,28 @@ class SignalBase(ApiModel):
     @property
     def speaks_of(self) -> Pillar:
         """The pillar, from the spec or else from the kind."""
-        return self.pillar or self.rule.PILLAR or Pillar.SYSTEM
+        return self.pillar or self.rule.pillar or Pillar.SYSTEM
+
+    @property
+    def looks_back(self) -> Duration:
+        """How far back the samples reach, from the spec or else from the kind."""
+        return self.window or self.rule.WINDOW
+
+    @property
+    def demands(self) -> int:
+        """How many observations are demanded, from the spec or else from the kind."""
+        return self.rule.SAMPLES if self.min_samples is None else self.min_samples
+
+    @property
+    def persists(self) -> Persistence:
+        """How often the limit must be broken, from the spec or else from the kind."""
+        breaches, looks = self.rule.PERSISTENCE
+        return self.persistence or Persistence(breaches=breaches, looks=looks)
+
+    @property
+    def leads_to(self) -> OnBreach:
+        """What a breach leads to, from the spec or else from the kind."""
+        return self.on_breach or self.rule.on_breach
 
 
 if TYPE_CHECKING:
@@ -76,16 +103,14 @@ else:
     }
     Signal = create_model("Signal", __base__=SignalBase, __doc__=SignalBase.__doc__, **_kind_fields)
     cel(
-        "!has(self.promql) || has(self.promql.min) || has(self.promql.max)",
-        "promql needs min, max or both",
+        "has(self.pillar) || !has(self.threshold) || !(has(self.threshold.ratio)"
+        " || has(self.threshold.mean) || has(self.threshold.rate) || has(self.threshold.promql))",
+        "a signal on ratio, mean, rate or promql needs pillar: data, model, system or business",
         lambda self: (
-            self.promql is None or self.promql.min is not None or self.promql.max is not None
+            self.pillar is not None
+            or self.threshold is None
+            or self.threshold.measure_of.PILLAR is not None
         ),
-    )(Signal)
-    cel(
-        "!has(self.promql) || has(self.pillar)",
-        "a promql signal needs pillar: data, model, system or business",
-        lambda self: self.promql is None or self.pillar is not None,
     )(Signal)
     cel(
         f"{_ONE_KIND} == 1",

@@ -12,7 +12,7 @@ from pydantic import Field, StringConstraints
 
 from backstop.api.base import ApiModel, KeyedBy, MicroTime
 from backstop.api.conditions import Condition
-from backstop.core.signals.rule import Pillar
+from backstop.core.measurement import Pillar
 
 MAX_CHANGE: Final = 1024
 """How many characters the values before and after an action may take."""
@@ -185,6 +185,25 @@ class CandidateStatus(ApiModel):
     """The percentage that Backstop last gave the candidate, if it did."""
 
 
+class SequentialTest(ApiModel):
+    """How far a sequential test has come, so that it goes on after a restart where it was."""
+
+    signal: Name
+    """Name of the signal."""
+
+    arm: Arm
+    """Which workload is tested."""
+
+    since: MicroTime | None = None
+    """From when on samples are evidence; with another time the test begins anew."""
+
+    until: MicroTime
+    """Up to when samples are counted."""
+
+    state: Annotated[str, StringConstraints(max_length=2048)] = ""
+    """The evidence so far, as the kind of the signal packs it."""
+
+
 class Revision(ApiModel):
     """A revision of the target by the fingerprint of its pod template."""
 
@@ -271,6 +290,11 @@ class ModelMonitorStatus(ApiModel):
         default_factory=list
     )
     """The verdict on each signal of each arm."""
+
+    tests: Annotated[list[SequentialTest], Field(max_length=16), KeyedBy(("signal", "arm"))] = (
+        Field(default_factory=list)
+    )
+    """How far the sequential tests have come."""
 
     circuit: CircuitStatus = CircuitStatus()
     """The circuit breaker."""

@@ -25,7 +25,7 @@ def check(files: tuple[str, ...]) -> None:
     """
     monitors = problems = 0
     for path in files:
-        for name, found in _check_file(path):
+        for name, found in check_file(path):
             monitors += name is not None
             problems += len(found)
             subject = ": ".join(filter(None, ("stdin" if path == "-" else path, name)))
@@ -37,7 +37,7 @@ def check(files: tuple[str, ...]) -> None:
         raise SystemExit(1)
 
 
-def _check_file(path: str) -> Iterator[tuple[str | None, list[str]]]:
+def check_file(path: str) -> Iterator[tuple[str | None, list[str]]]:
     """Yield the name of each monitor with its problems; ``None`` stands for the file itself."""
     import yaml
 
@@ -51,16 +51,17 @@ def _check_file(path: str) -> Iterator[tuple[str | None, list[str]]]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         yield None, [f"is not valid YAML: {error}"]
         return
-    for manifest in _objects(documents):
+    for manifest in objects(documents):
         yield from _check_object(manifest)
 
 
-def _objects(documents: list[Any]) -> Iterator[Mapping[str, Any]]:
+def objects(documents: list[Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the objects in ``documents``, those in lists one by one."""
     for document in documents:
         if not isinstance(document, Mapping):
             continue
         if str(document.get("kind")).endswith("List"):
-            yield from _objects(document.get("items") or [])
+            yield from objects(document.get("items") or [])
         else:
             yield document
 

@@ -6,8 +6,10 @@ Commands import what they need when they run, so that help and shell completion 
 import click
 
 from backstop import __version__
+from backstop.cli.backtest import backtest
 from backstop.cli.check import check
 from backstop.cli.crds import crds
+from backstop.cli.reference import reference
 from backstop.cli.respond import respond
 from backstop.cli.run import run
 
@@ -18,5 +20,5 @@ def main() -> None:
     """Keep a failing machine-learning model from hurting its users."""
 
 
-for _command in (check, crds, respond, run):
+for _command in (backtest, check, crds, reference, respond, run):
     main.add_command(_command)

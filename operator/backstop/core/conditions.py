@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from backstop.api.conditions import Condition, ConditionType, Reason
 from backstop.api.status import ModelMonitorStatus, Verdict
-from backstop.core.signals.rule import UnknownReason
+from backstop.core.measurement import UnknownReason
 from backstop.core.verdicts import SignalVerdict
 
 

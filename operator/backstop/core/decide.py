@@ -15,10 +15,11 @@ from backstop.api.status import (
     CircuitPhase,
     Episode,
     ModelMonitorStatus,
+    Severity,
     SignalStatus,
     Verdict,
 )
-from backstop.core import breaker, explain, journal, revisions, trial
+from backstop.core import breaker, checkpoint, explain, journal, revisions, trial
 from backstop.core import episode as episodes
 from backstop.core.diagnosis import Diagnosis, ReleaseContext, diagnose
 from backstop.core.units import seconds
@@ -40,8 +41,10 @@ def decide(view: View) -> Decision:
     step = _next_step(view, diagnosis)
     if step is not None and step.candidate_weight:
         memory = replace(memory, trial_asked=view.now)
+    tests = checkpoint.due(view.status, memory)
     status = view.status.model_copy(
         update={
+            "tests": tests,
             "verdict": overall(view.look.verdicts, Arm.TARGET),
             "signals": _signals(view.status, view.look.verdicts),
         }
@@ -117,6 +120,8 @@ def _begin_or_resolve(view: View, diagnosis: Diagnosis | None) -> ModelMonitorSt
 def _supersedes(diagnosis: Diagnosis, episode: Episode | None) -> bool:
     if episode is None:
         return True
+    if diagnosis.severity is Severity.P2 or episode.severity is Severity.P2:
+        return diagnosis.severity is not episode.severity and diagnosis.severity is not Severity.P2
     return episode.arm is Arm.CANDIDATE and diagnosis.arm is Arm.TARGET
 
 
@@ -132,7 +137,7 @@ def _is_over(view: View, episode: Episode) -> bool:
 
 def _next_step(view: View, diagnosis: Diagnosis | None) -> Step | None:
     episode = episodes.under_way(view.status)
-    if episode is None:
+    if episode is None or episode.severity is Severity.P2:
         return trial.start(view)
     if episode.arm is Arm.CANDIDATE:
         return trial.abort(view, episode)

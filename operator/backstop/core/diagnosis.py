@@ -9,8 +9,8 @@ both versions share has a common cause, and no rollback removes it.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from backstop.api.status import Arm, Cause, Verdict
-from backstop.core.signals.rule import Pillar, UnknownReason
+from backstop.api.status import Arm, Cause, Severity, Verdict
+from backstop.core.measurement import Pillar, UnknownReason
 from backstop.core.units import say_seconds
 from backstop.core.verdicts import SignalVerdict, overall
 
@@ -36,6 +36,7 @@ class Diagnosis:
     onset: float
     why: str
     evidence: tuple[str, ...]
+    severity: Severity = Severity.P1
 
 
 def _breached(verdicts: Iterable[SignalVerdict], arm: Arm) -> tuple[SignalVerdict, ...]:
@@ -55,15 +56,37 @@ def diagnose(
 ) -> Diagnosis | None:
     """Return what the verdicts blame, or ``None`` when no signal of any arm is breached.
 
+    Signals that only report are looked at last: what they find is a cause without a symptom yet.
+
     ``settle`` is how many seconds a fault of both may show later on the target than on the
     candidate, as its pods are scraped one after another.
     """
-    target = _breached(verdicts, Arm.TARGET)
-    candidate = _breached(verdicts, Arm.CANDIDATE)
+    acting = tuple(verdict for verdict in verdicts if not verdict.reports)
+    target = _breached(acting, Arm.TARGET)
+    candidate = _breached(acting, Arm.CANDIDATE)
     if target:
         return _blame_target(target, candidate, release)
     alone = tuple(one for one in candidate if not _may_be_shared(one, verdicts, settle))
-    return _blame_candidate(alone, overall(verdicts, Arm.TARGET)) if alone else None
+    if alone:
+        return _blame_candidate(alone, overall(verdicts, Arm.TARGET))
+    reported = tuple(v for v in verdicts if v.reports and v.verdict is Verdict.BREACHED)
+    return _report(reported) if reported else None
+
+
+_SUSPECTS = {
+    Pillar.DATA: Cause.DATA,
+    Pillar.MODEL: Cause.MODEL,
+    Pillar.BUSINESS: Cause.MODEL,
+    Pillar.SYSTEM: Cause.INFRASTRUCTURE,
+}
+
+
+def _report(reported: tuple[SignalVerdict, ...]) -> Diagnosis:
+    first = reported[0]
+    why = f"{first.name} on the {first.arm}: {first.why}; only reported, as no user suffers of it"
+    return Diagnosis(
+        _SUSPECTS[first.pillar], first.arm, _onset(reported), why, _said(reported), Severity.P2
+    )
 
 
 _WAITING = UnknownReason.WARMING_UP
@@ -112,6 +135,8 @@ def _cause(
     if candidate:
         cause = Cause.DATA if Pillar.DATA in pillars else Cause.INFRASTRUCTURE
         return cause, "both versions fail, so no release is to blame and no rollback would help"
+    if any(verdict.attributes for verdict in target):
+        return Cause.RELEASE, "the version before it, which still serves, does not: it is to blame"
     seen = min(verdict.seen or onset for verdict in target)
     if _follows_release(release, onset, seen):
         after = say_seconds(max(0.0, onset - (release.changed or 0.0)))

@@ -39,7 +39,7 @@ def begin(monitor: str, diagnosis: Diagnosis, now: float) -> Episode:
         {
             "name": f"{monitor[:230].rstrip('-.')}-{stamp}",
             "cause": diagnosis.cause,
-            "severity": Severity.P1,
+            "severity": diagnosis.severity,
             "arm": diagnosis.arm,
             "onset": min(diagnosis.onset, now),
             "detected": now,
@@ -92,8 +92,12 @@ def may_try(episode: Episode, kind: StepKind, now: float, *, mode: Mode) -> bool
 
 
 def evidence_cleared(episode: Episode, verdicts: Iterable[SignalVerdict]) -> bool:
-    """Return whether every signal of the episode's arm is Healthy; Unknown clears nothing."""
-    found = [verdict for verdict in verdicts if verdict.arm is episode.arm]
+    """Return whether every signal of the episode's arm is Healthy; Unknown clears nothing.
+
+    What only reports does not keep open an incident in which users suffered, nor the other way.
+    """
+    reported = episode.severity is Severity.P2
+    found = [v for v in verdicts if v.arm is episode.arm and v.reports is reported]
     return bool(found) and all(one.verdict is Verdict.HEALTHY for one in found)
 
 

@@ -5,7 +5,7 @@ unchanged sentence and the status need not be written again.
 """
 
 from backstop.api.modelmonitor import Mode
-from backstop.api.status import Arm, CircuitPhase, Episode, StepKind, Verdict
+from backstop.api.status import Arm, CircuitPhase, Episode, Severity, StepKind, Verdict
 from backstop.core.episode import under_way
 from backstop.core.verdicts import overall
 from backstop.core.view import Step, View
@@ -25,6 +25,8 @@ def sentence(view: View, step: Step | None) -> str:
         would = "" if view.spec.mode is Mode.ACT else "mode is Observe, would be "
         return f"{would}{_DOING[step.kind]}: {step.why}"[:1024]
     episode = under_way(view.status)
+    if episode is not None and episode.severity is Severity.P2:
+        return f"no action, only reported: {episode.why}"[:1024]
     if episode is not None:
         return f"{_phase(view, episode)}; {episode.why}"[:1024]
     return _without_incident(view)[:1024]

@@ -50,7 +50,7 @@ def require_selector(expression: str) -> None:
         raise PromqlError(
             f"{expression!r} must be a plain metric selector such as "
             'requests_total{code=~"5.."}:'
-            " Backstop reads its raw samples and does rate and sum itself; use a promql signal for"
+            " Backstop reads its raw samples and does rate and sum itself; use threshold.promql for"
             " free expressions"
         )
 

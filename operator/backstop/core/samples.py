@@ -1,14 +1,14 @@
-"""Raw samples and what can be counted from them exactly.
+"""Raw samples as a metrics source returns them.
 
-Prometheus returns the samples of a selector with the times at which they were scraped. Increases
-are differences between neighbouring samples of one series, with counter resets handled, so a count
-is never extrapolated. A series that appears while its scrape target was already being scraped
-started from zero, and its first value counts; a series of a target that is itself new does not,
-since its history is unknown.
+Prometheus returns the samples of a selector with the times at which they were scraped, so a count
+can be the difference of two of them and need never be extrapolated.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,19 +17,28 @@ _TARGET_LABELS = ("job", "instance", "namespace", "pod")
 
 Target = tuple[str, ...]
 
+NativeBucket = tuple[int, float, float, float]
+"""A bucket of a native histogram: boundary rule, lower, upper and count, as Prometheus has it."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Series:
-    """One time series: ``times`` in Unix seconds, ascending, and ``values``; both of one length."""
+    """One time series: ``times`` in Unix seconds, ascending, and ``values``; both of one length.
+
+    ``target`` tells which scrape target it comes from. ``buckets`` is a native histogram; its only
+    value is NaN, as it is no number.
+    """
 
     labels: Mapping[str, str]
     times: NDArray[np.float64]
     values: NDArray[np.float64]
+    buckets: tuple[NativeBucket, ...] | None = None
+    target: Target = field(init=False)
 
-    @property
-    def target(self) -> Target:
-        """Which scrape target the series comes from."""
-        return tuple(self.labels.get(name, "") for name in _TARGET_LABELS)
+    def __post_init__(self) -> None:
+        """Find the scrape target once, as it is asked for often."""
+        target = tuple(self.labels.get(name, "") for name in _TARGET_LABELS)
+        object.__setattr__(self, "target", target)
 
     def since(self, start: float) -> "Series":
         """Return the part of the series scraped at or after ``start`` (Unix seconds)."""
@@ -38,12 +47,53 @@ class Series:
             return self
         return Series(self.labels, self.times[first:], self.values[first:])
 
-    def until(self, end: float) -> "Series":
-        """Return the part of the series scraped at or before ``end`` (Unix seconds)."""
-        after = int(np.searchsorted(self.times, end, side="right"))
-        if after == self.times.size:
-            return self
-        return Series(self.labels, self.times[:after], self.values[:after])
+
+class Columns(NamedTuple):
+    """Several series side by side, as two arrays, so that many answers are soon joined.
+
+    ``samples``, shape (samples, 2), holds time and value of each sample, series after series.
+    ``series``, shape (series, 3), holds for each its length, a number that tells its scrape target
+    from others, and the upper edge of its bucket (``nan`` where it is none).
+    """
+
+    samples: NDArray[np.float64]
+    series: NDArray[np.float64]
+
+
+class SeriesSet(tuple[Series, ...]):  # noqa: SLOT001 - it keeps what was computed
+    """The series of one answer; as columns they are counted without touching each."""
+
+    @cached_property
+    def columns(self) -> Columns:
+        """The series as arrays; computed once."""
+        if not self:
+            return _NO_COLUMNS
+        times = np.concatenate([one.times for one in self])
+        values = np.concatenate([one.values for one in self])
+        rows = [(one.times.size, _number_of(one.target), edge_of(one)) for one in self]
+        return Columns(np.stack((times, values), axis=1), np.array(rows, dtype=np.float64))
+
+    @cached_property
+    def memo(self) -> dict[tuple[str, ...], object]:
+        """What has been made of the answer: one that is kept for long is not read at each look."""
+        return {}
+
+
+_NO_COLUMNS: Final = Columns(np.empty((0, 2)), np.empty((0, 3)))
+
+
+def _number_of(target: Target) -> float:
+    """Return a number that two targets have in common only by a chance of one in 2^52."""
+    return float(hash(target) >> 12)
+
+
+def edge_of(series: Series) -> float:
+    """Return the upper edge of a bucket series, ``nan`` where it has none."""
+    try:
+        edge = float(series.labels.get("le", "nan"))
+    except ValueError:
+        return math.nan
+    return math.nan if edge == -math.inf else edge
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,68 +110,12 @@ class Reading:
     bad_query: bool = False
     read_at: float = 0.0
 
-
-def scrape_times(series: Iterable[Series]) -> dict[Target, NDArray[np.float64]]:
-    """Return, for each scrape target, the ascending times at which any series was scraped."""
-    times: dict[Target, list[NDArray[np.float64]]] = {}
-    for one in series:
-        times.setdefault(one.target, []).append(one.times)
-    return {target: np.unique(np.concatenate(parts)) for target, parts in times.items()}
-
-
-def increase(series: Series, scraped: NDArray[np.float64]) -> float:
-    """Return by how much the counter ``series`` grew over its samples.
-
-    ``scraped`` holds the scrape times of the target: when the target was scraped before the first
-    sample of the series, the series is new and grew from zero.
-    """
-    if series.values.size == 0:
-        return 0.0
-    steps = np.diff(series.values)
-    grown = float(np.where(steps < 0, series.values[1:], steps).sum())
-    started_here = scraped.size > 0 and scraped[0] < series.times[0]
-    return grown + (float(series.values[0]) if started_here else 0.0)
-
-
-def total_increase(
-    series: Sequence[Series], scraped: Mapping[Target, NDArray[np.float64]]
-) -> float:
-    """Return the summed increase of ``series``; see :func:`increase`."""
-    return sum(increase(one, scraped[one.target]) for one in series)
-
-
-def without_torn(answers: Mapping[str, Sequence[Series]]) -> dict[str, tuple[Series, ...]]:
-    """Return ``answers`` without the newest scrape of targets of which not every answer holds it.
-
-    Queries that are asked together can still see a scrape that is just being stored differently.
-    A series that ended earlier than one scrape ago has vanished, and is left as it is.
-    """
-    times = scrape_times(series for answer in answers.values() for series in answer)
-    ends: dict[Target, float] = {}
-    for answer in answers.values():
-        for target, held in scrape_times(answer).items():
-            before = times[target][-2:]
-            if before.size > 1 and held[-1] == before[0]:
-                ends[target] = float(before[0])
-    kept = {
-        role: (one.until(ends.get(one.target, np.inf)) for one in answer)
-        for role, answer in answers.items()
-    }
-    return {role: tuple(one for one in cut if one.times.size) for role, cut in kept.items()}
+    def __post_init__(self) -> None:
+        """Keep the series as a set that has columns."""
+        if not isinstance(self.series, SeriesSet):
+            object.__setattr__(self, "series", SeriesSet(self.series))
 
 
 def newest(series: Iterable[Series]) -> float | None:
     """Return the Unix time of the newest sample, or ``None`` without any."""
     return max((float(one.times[-1]) for one in series if one.times.size), default=None)
-
-
-def since(series: Iterable[Series], start: float) -> tuple[Series, ...]:
-    """Return the parts of ``series`` scraped at or after ``start``, without empty ones."""
-    cut = (one.since(start) for one in series)
-    return tuple(one for one in cut if one.times.size)
-
-
-def scrape_interval(series: Iterable[Series]) -> float | None:
-    """Return the median distance between scrapes in seconds, or ``None`` when no series has two."""
-    gaps = [np.diff(times) for times in scrape_times(series).values() if times.size > 1]
-    return float(np.median(np.concatenate(gaps))) if gaps else None

@@ -6,6 +6,7 @@ here, so that a unit is never interpreted in two ways.
 """
 
 import re
+from enum import StrEnum
 from typing import Annotated, Final
 
 from pydantic import StringConstraints
@@ -31,6 +32,16 @@ Decimal = Annotated[
 ]
 """A number written as a string: ``"0.8"``, ``"-12"``, ``"1e-3"``."""
 
+Bound = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^((100|[0-9]{1,2}(\.[0-9]{1,4})?)%|[1-9][0-9]{0,6}(ms|s|m|h|d)"
+        r"|-?[0-9]{1,15}(\.[0-9]{1,9})?(e-?[0-9]{1,2})?)$",
+        max_length=32,
+    ),
+]
+"""A limit in the unit of what it limits: ``5%``, ``250ms`` or ``"0.8"``."""
+
 DnsLabel = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=63)
 ]
@@ -41,6 +52,13 @@ DnsName = Annotated[
     StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253),
 ]
 """A name that Kubernetes accepts for most objects."""
+
+
+LabelName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=63)]
+"""A label of a metric."""
+
+LabelValue = Annotated[str, StringConstraints(max_length=253)]
+"""A value of such a label."""
 
 
 def seconds(duration: Duration) -> float:
@@ -58,6 +76,42 @@ def seconds(duration: Duration) -> float:
 def fraction(percent: Percent) -> float:
     """Return ``percent`` as a share in [0, 1]."""
     return float(f"{percent.removesuffix('%')}e-2")  # dividing by 100 would round twice
+
+
+class TimeUnit(StrEnum):
+    """In which unit a server exports times."""
+
+    SECONDS = "s"
+    MILLISECONDS = "ms"
+    MICROSECONDS = "us"
+
+    @property
+    def seconds(self) -> float:
+        """How many seconds one unit is."""
+        return {"s": 1.0, "ms": 1e-3, "us": 1e-6}[self.value]
+
+
+class Unit(StrEnum):
+    """What a limit is a number of."""
+
+    SHARE = "percentage"
+    SECONDS = "duration"
+    PLAIN = "number"
+
+
+def unit_of(bound: Bound) -> Unit:
+    """Return in which unit ``bound`` is written."""
+    if bound.endswith("%"):
+        return Unit.SHARE
+    return Unit.PLAIN if bound[-1].isdigit() else Unit.SECONDS
+
+
+def limit(bound: Bound) -> float:
+    """Return ``bound`` as a share in [0, 1], in seconds, or as the number that it is."""
+    unit = unit_of(bound)
+    if unit is Unit.SHARE:
+        return fraction(bound)
+    return seconds(bound) if unit is Unit.SECONDS else float(bound)
 
 
 def quantile(shorthand: Quantile) -> float:

@@ -8,7 +8,8 @@ from types import MappingProxyType
 from backstop.api.modelmonitor import ModelMonitorSpec
 from backstop.api.status import Arm, ModelMonitorStatus, StepKind
 from backstop.core.facts import RouteFacts, WorkloadFacts
-from backstop.core.verdicts import History, Look, SignalKey
+from backstop.core.inquiry import SignalKey
+from backstop.core.verdicts import History, Look
 from backstop.core.weights import Services
 
 

@@ -1,7 +1,7 @@
 """Which weights each phase asks for, per routing rule. Weights of other Services never change."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,3 +120,19 @@ def from_text(text: str) -> RuleMap:
 
 TRAFFIC_STEPS = frozenset(StepKind) - {StepKind.ROLLBACK}
 """The steps that move traffic."""
+
+
+def candidate_share(rules: Iterable[RuleWeights], services: Services) -> float:
+    """Return which share of the traffic of both versions the candidate gets, in [0, 1].
+
+    0 where there is no candidate, no traffic, or rules that differ.
+    """
+    if services.candidate is None:
+        return 0.0
+    shares = {_share(rule.weights, services.target, services.candidate) for rule in rules}
+    return shares.pop() if len(shares) == 1 else 0.0
+
+
+def _share(weights: Mapping[str, int], target: str, candidate: str) -> float:
+    both = weights[target] + weights[candidate]
+    return weights[candidate] / both if both else 0.0

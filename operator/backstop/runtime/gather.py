@@ -4,6 +4,7 @@ Equal questions are asked once. A source that is slow delays only the monitors t
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from backstop.core.samples import Reading
 from backstop.ports import MetricsSource
@@ -18,24 +19,48 @@ def by_source(records: Iterable[Record]) -> dict[str, list[Record]]:
     return groups
 
 
-def questions(records: Iterable[Record]) -> list[str]:
-    """Return each distinct question of ``records`` once."""
-    return list(
-        dict.fromkeys(
-            query
-            for record in records
-            for _, asked in record.questions.values()
-            for query in asked.values()
-        )
-    )
+def questions(records: Iterable[Record]) -> dict[str, float]:
+    """Return each distinct question of ``records`` once, and for how long its answer is good."""
+    asked: dict[str, float] = {}
+    for record in records:
+        for inquiry in record.inquiries.values():
+            for question in inquiry.questions.values():
+                known = asked.get(question.promql, question.keep)
+                asked[question.promql] = min(known, question.keep)
+    return asked
+
+
+@dataclass(slots=True)
+class Kept:
+    """Answers that may be used again: those about long windows change slowly.
+
+    A failure is never kept, so a source that is back is noticed at once.
+    """
+
+    readings: dict[str, tuple[float, Reading]] = field(default_factory=dict)
+
+    def recall(self, now: float) -> dict[str, Reading]:
+        """Return the answers that are still good at ``now`` (Unix time), and forget the others."""
+        self.readings = {query: kept for query, kept in self.readings.items() if now < kept[0]}
+        return {query: reading for query, (_, reading) in self.readings.items()}
+
+    def learn(self, asked: Mapping[str, float], answers: Mapping[str, Reading], now: float) -> None:
+        """Keep those of ``answers`` that are good for longer than this round."""
+        for query, reading in answers.items():
+            if asked[query] > 0.0 and not reading.failure:
+                self.readings[query] = (now + asked[query], reading)
 
 
 async def gather(
-    source: MetricsSource | None, name: str, records: Sequence[Record]
+    source: MetricsSource | None, name: str, records: Sequence[Record], kept: Kept, now: float
 ) -> Mapping[str, Reading]:
     """Return an answer to each question of ``records``, asked of ``source`` called ``name``."""
     asked = questions(records)
     if source is None:
         said = f"the operator has no metrics source named {name}; its configuration lists them"
         return dict.fromkeys(asked, Reading(failure=said))
-    return await source.read(asked) if asked else {}
+    known = kept.recall(now)
+    open_questions = [query for query in asked if query not in known]
+    answers = await source.read(open_questions) if open_questions else {}
+    kept.learn(asked, answers, now)
+    return {**known, **answers}

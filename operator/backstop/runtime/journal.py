@@ -15,7 +15,7 @@ from backstop.ports import KubeApi
 from backstop.runtime.record import FINALIZER, Record
 
 MAX_BYTES = 8_000
-"""A status is kept below this size; the reasons of healthy signals go first."""
+"""A status is kept below this size; the reasons of signals go first, sequential tests last."""
 
 
 class Journal:
@@ -79,12 +79,36 @@ class Journal:
 
 
 def fit(status: ModelMonitorStatus) -> ModelMonitorStatus:
-    """Return ``status`` small enough to be stored, with the least important words left out."""
-    for shorten in (_without_numbers, _with_brief_actions, _without_done_changes, _only_breached):
-        if len(json.dumps(status.to_json())) <= MAX_BYTES:
-            break
+    """Return ``status`` small enough to be stored, with the least important words left out.
+
+    The states of sequential tests go last, one by one: without them evidence would be lost in a
+    restart.
+    """
+    for shorten in (
+        _without_numbers,
+        _with_brief_actions,
+        _without_done_changes,
+        _only_breached,
+        _with_brief_why,
+    ):
+        if _fits(status):
+            return status
         status = shorten(status)
+    for place in reversed(range(len(status.tests))):
+        if _fits(status):
+            break
+        status = _without_state(status, place)
     return status
+
+
+def _fits(status: ModelMonitorStatus) -> bool:
+    return len(json.dumps(status.to_json())) <= MAX_BYTES
+
+
+def _without_state(status: ModelMonitorStatus, place: int) -> ModelMonitorStatus:
+    tests = list(status.tests)
+    tests[place] = tests[place].model_copy(update={"state": ""})
+    return status.model_copy(update={"tests": tests})
 
 
 def _without_numbers(status: ModelMonitorStatus) -> ModelMonitorStatus:
@@ -123,3 +147,7 @@ def _without_done_changes(status: ModelMonitorStatus) -> ModelMonitorStatus:
 def _only_breached(status: ModelMonitorStatus) -> ModelMonitorStatus:
     breached = [one for one in status.signals if one.verdict is Verdict.BREACHED]
     return status.model_copy(update={"signals": breached[:16]})
+
+
+def _with_brief_why(status: ModelMonitorStatus) -> ModelMonitorStatus:
+    return status.model_copy(update={"why": status.why[:300]})

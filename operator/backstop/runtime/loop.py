@@ -15,9 +15,11 @@ import structlog
 from backstop.core.samples import Reading
 from backstop.ports import Clock, ConflictError, MetricsSource, OutsideError, UnavailableError
 from backstop.runtime import metrics
-from backstop.runtime.gather import by_source, gather, questions
+from backstop.runtime.gather import Kept, by_source, gather, questions
+from backstop.runtime.glance import Glance, glance
 from backstop.runtime.reconcile import Gone, Reconciler
 from backstop.runtime.record import Record
+from backstop.runtime.references import References
 from backstop.runtime.scheduler import Key, Scheduler
 
 _LOG = structlog.get_logger(__name__)
@@ -38,7 +40,9 @@ class Loop:
     reconciler: Reconciler
     clock: Clock
     writes: asyncio.Semaphore
+    references: References
     turned: float = field(default_factory=time.monotonic)
+    _kept: dict[str, Kept] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def alive(self) -> bool:
@@ -71,21 +75,45 @@ class Loop:
                 task.cancel()
 
     async def _round(self, name: str, records: Sequence[Record]) -> None:
+        for record in records:
+            record.catch_up()
+            record.compared_with = self.references.of(record)
         try:
             with metrics.READ_SECONDS.labels(name).time():
-                readings = await gather(self.sources.get(name), name, records)
+                readings = await gather(
+                    self.sources.get(name),
+                    name,
+                    records,
+                    self._kept.setdefault(name, Kept()),
+                    self.clock.now(),
+                )
         except Exception as error:  # noqa: BLE001 - a bug in a source must not end the loop
             _LOG.exception("reading failed", source=name)
             failure = Reading(failure=f"reading failed: {type(error).__name__}")
             readings = dict.fromkeys(questions(records), failure)
-        await asyncio.gather(*(self._one(record, readings) for record in records))
+        glances = self._glances(records, readings)
+        passes = (self._one(record, readings, glances.get(record.key)) for record in records)
+        await asyncio.gather(*passes)
 
-    async def _one(self, record: Record, readings: Mapping[str, Reading]) -> None:
+    def _glances(
+        self, records: Sequence[Record], readings: Mapping[str, Reading]
+    ) -> Mapping[Key, Glance]:
+        """Judge all monitors of a round at once; where that fails, each is judged by itself."""
+        try:
+            with metrics.JUDGE_SECONDS.time():
+                return glance(records, readings, self.clock.now())
+        except Exception:  # noqa: BLE001 - a bug in one signal must not blind the others
+            _LOG.exception("judging together failed")
+            return {}
+
+    async def _one(
+        self, record: Record, readings: Mapping[str, Reading], seen: Glance | None
+    ) -> None:
         due, result = self.clock.now() + record.interval, "ok"
         try:
             async with self.writes:
                 with metrics.PASS_SECONDS.time():
-                    due = await self.reconciler.reconcile(record, readings)
+                    due = await self.reconciler.reconcile(record, readings, seen)
             record.failures = 0
         except Gone:
             if self.records.get(record.key) is record:

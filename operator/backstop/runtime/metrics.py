@@ -20,6 +20,12 @@ READ_SECONDS = Histogram(
     registry=REGISTRY,
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15),
 )
+JUDGE_SECONDS = Histogram(
+    "backstop_judge_seconds",
+    "Time of judging all monitors of a round.",
+    registry=REGISTRY,
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
+)
 ACTIONS = Counter(
     "backstop_actions_total", "Steps, by kind and mode.", ["step", "mode"], registry=REGISTRY
 )

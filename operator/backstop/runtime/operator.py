@@ -38,6 +38,7 @@ from backstop.runtime.loop import Loop
 from backstop.runtime.publish import Publisher
 from backstop.runtime.reconcile import Reconciler
 from backstop.runtime.record import Record
+from backstop.runtime.references import References
 from backstop.runtime.scheduler import Key, Scheduler
 from backstop.runtime.watch import Watch
 
@@ -109,7 +110,8 @@ class Operator:
         )
         sources: dict[str, MetricsSource] = dict(self.sources)
         writes = asyncio.Semaphore(options.config.concurrent_writes)
-        self.loop = Loop(records, scheduler, sources, reconciler, clock, writes)
+        references = References(api, clock)
+        self.loop = Loop(records, scheduler, sources, reconciler, clock, writes, references)
         self.lease = Lease(
             api,
             options.lease_namespace,

@@ -17,15 +17,16 @@ from backstop.core import cadence, journal, weights
 from backstop.core.conditions import Problem, metric_problems, summarize
 from backstop.core.decide import decide
 from backstop.core.episode import under_way
-from backstop.core.evidence import evidence_from, without_answered
+from backstop.core.evidence import without_answered
 from backstop.core.facts import RouteFacts, WorkloadFacts
 from backstop.core.samples import Reading
-from backstop.core.verdicts import Look, look
+from backstop.core.verdicts import Look
 from backstop.core.view import Decision, Step, View
 from backstop.ports import Clock, ConflictError, ForbiddenError, NotFoundError, OutsideError
 from backstop.runtime.act import Actor, Learn, Write
 from backstop.runtime.cluster import Cluster, Surroundings
 from backstop.runtime.default_prediction import DefaultPredictions
+from backstop.runtime.glance import Glance, look_at
 from backstop.runtime.journal import Journal
 from backstop.runtime.publish import Publisher
 from backstop.runtime.record import FINALIZER, Record
@@ -57,8 +58,12 @@ class Reconciler:
     responders: DefaultPredictions
     clock: Clock
 
-    async def reconcile(self, record: Record, readings: Mapping[str, Reading]) -> float:
+    async def reconcile(
+        self, record: Record, readings: Mapping[str, Reading], seen: Glance | None = None
+    ) -> float:
         """Carry out one pass, and return the Unix time at which the next is due.
+
+        ``seen`` is what the monitor was judged to be together with all others of the round.
 
         Raises:
             Gone: the monitor was deleted; there is nothing more to do.
@@ -66,7 +71,7 @@ class Reconciler:
             OutsideError: the API server failed; repeat the pass later.
         """
         try:
-            return await self._pass(record, readings)
+            return await self._pass(record, readings, seen)
         except NotFoundError:
             raise Gone from None
         except ConflictError:
@@ -79,7 +84,9 @@ class Reconciler:
         except NotFoundError:
             raise Gone from None
 
-    async def _pass(self, record: Record, readings: Mapping[str, Reading]) -> float:
+    async def _pass(
+        self, record: Record, readings: Mapping[str, Reading], glanced: Glance | None
+    ) -> float:
         if record.deleted_at is not None:
             return await self._let_go(record)
         if record.invalid is not None or record.spec is None:
@@ -88,8 +95,10 @@ class Reconciler:
             return await self._show_suspended(record)
         problems = [*await self._hold(record), *await self.responders.ensure(record)]
         around = await self.cluster.around(record)
+        if around.route is not None and record.services is not None:
+            record.weight = weights.candidate_share(around.route.rules, record.services)
         await self._finish_planned(record, around)
-        seen, decision, around = await self._decide_and_act(record, readings, around)
+        seen, decision, around = await self._decide_and_act(record, readings, around, glanced)
         problems = [*around.problems, *problems, *metric_problems(seen.verdicts)]
         await self._show(record, decision.status, problems)
         return self._next(record, seen, decision)
@@ -119,17 +128,15 @@ class Reconciler:
         )
 
     async def _decide_and_act(
-        self, record: Record, readings: Mapping[str, Reading], around: Surroundings
+        self,
+        record: Record,
+        readings: Mapping[str, Reading],
+        around: Surroundings,
+        glanced: Glance | None,
     ) -> tuple[Look, Decision, Surroundings]:
         for _ in range(STEPS_PER_PASS):
             record.memory = without_answered(record.memory, record.status)
-            seen = look(
-                record.questions,
-                readings,
-                record.memory.histories,
-                evidence_from=evidence_from(record.status),
-                now=self.clock.now(),
-            )
+            seen = look_at(record, readings, glanced, self.clock.now())
             decision = decide(self._view(record, seen, around))
             record.memory = decision.memory
             if decision.step is None:

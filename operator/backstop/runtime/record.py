@@ -13,14 +13,19 @@ from typing import Any
 from pydantic import ValidationError
 
 from backstop.api.conditions import ConditionType, Reason
-from backstop.api.modelmonitor import ModelMonitorSpec, Signal
+from backstop.api.modelmonitor import ModelMonitorSpec
 from backstop.api.problems import find_problems
-from backstop.api.status import Arm, ModelMonitorStatus
+from backstop.api.status import ModelMonitorStatus
+from backstop.core.checkpoint import restore
 from backstop.core.conditions import Problem
 from backstop.core.facts import ObjectRef, RouteFacts, WorkloadFacts
+from backstop.core.inquiry import Inquiry, SignalKey, inquiries
+from backstop.core.measurement import Missing
+from backstop.core.presets.preset import PresetError
 from backstop.core.promql import PromqlError
+from backstop.core.reference import Reference
 from backstop.core.units import seconds
-from backstop.core.verdicts import Look, Questions, SignalKey
+from backstop.core.verdicts import Look
 from backstop.core.view import Memory, View, services
 from backstop.core.weights import Services
 from backstop.runtime.scheduler import Key
@@ -30,7 +35,12 @@ FINALIZER = "backstop.dev/restore-traffic"
 
 @dataclass(slots=True)
 class Record:
-    """One monitor; mutable, owned by the event loop."""
+    """One monitor; mutable, owned by the event loop.
+
+    ``changed`` is the Unix time at which the target's revision began, as the questions know it;
+    ``weight`` the candidate's share of the traffic when the route was last read,
+    ``compared_with`` what is known of the ConfigMaps that its rules compare with, by name.
+    """
 
     key: Key
     uid: str
@@ -43,7 +53,10 @@ class Record:
     status: ModelMonitorStatus
     written: ModelMonitorStatus
     memory: Memory = field(default_factory=Memory)
-    questions: Mapping[SignalKey, tuple[Signal, Questions]] = field(default_factory=dict)
+    inquiries: Mapping[SignalKey, Inquiry] = field(default_factory=dict)
+    changed: float | None = None
+    weight: float = 0.0
+    compared_with: Mapping[str, Reference | Missing] = field(default_factory=dict)
     published: ModelMonitorStatus | None = None
     written_at: float = 0.0
     failures: int = 0
@@ -105,6 +118,14 @@ class Record:
             "uid": self.uid,
         }
 
+    def catch_up(self) -> None:
+        """Ask about the revision that the target runs now."""
+        current = self.status.revisions.current
+        changed = current.since.timestamp() if current else None
+        if changed != self.changed and self.spec is not None and self.inquiries:
+            self.inquiries = inquiries(self.spec, self.namespace, changed)
+        self.changed = changed
+
     def view(
         self,
         look: Look,
@@ -153,7 +174,8 @@ class Record:
             self.status = self.written = parse_status(body)
         if metadata["uid"] != self.uid or metadata["generation"] != self.generation:
             self.uid, self.generation = metadata["uid"], metadata["generation"]
-            self.spec, self.questions, self.invalid = understand(body)
+            self.spec, self.inquiries, self.invalid = understand(body)
+            self.changed = None
             return True
         return changed
 
@@ -180,7 +202,7 @@ def record_of(body: Mapping[str, Any]) -> Record:
     """Return a new record for the ModelMonitor ``body``."""
     metadata = body["metadata"]
     status = parse_status(body)
-    spec, questions, invalid = understand(body)
+    spec, asked, invalid = understand(body)
     return Record(
         key=(metadata["namespace"], metadata["name"]),
         uid=metadata["uid"],
@@ -192,7 +214,8 @@ def record_of(body: Mapping[str, Any]) -> Record:
         invalid=invalid,
         status=status,
         written=status,
-        questions=questions,
+        memory=restore(status),
+        inquiries=asked,
     )
 
 
@@ -204,10 +227,9 @@ def parse_status(body: Mapping[str, Any]) -> ModelMonitorStatus:
         return ModelMonitorStatus()
 
 
-Asked = dict[SignalKey, tuple[Signal, Questions]]
-
-
-def understand(body: Mapping[str, Any]) -> tuple[ModelMonitorSpec | None, Asked, Problem | None]:
+def understand(
+    body: Mapping[str, Any],
+) -> tuple[ModelMonitorSpec | None, dict[SignalKey, Inquiry], Problem | None]:
     """Return the spec of ``body`` and the questions it asks, or what is wrong with it."""
     try:
         spec = ModelMonitorSpec.model_validate(body.get("spec") or {})
@@ -215,8 +237,8 @@ def understand(body: Mapping[str, Any]) -> tuple[ModelMonitorSpec | None, Asked,
         said = _sentences(body, str(error))
         return None, {}, Problem(ConditionType.READY, Reason.INVALID_SPEC, said, stalled=True)
     try:
-        return spec, _questions(spec), None
-    except PromqlError as error:
+        return spec, inquiries(spec, body["metadata"]["namespace"]), None
+    except (PromqlError, PresetError) as error:
         said = _sentences(body, str(error))
         unreadable = Problem(
             ConditionType.METRICS_AVAILABLE, Reason.INVALID_QUERY, said, stalled=True
@@ -226,14 +248,3 @@ def understand(body: Mapping[str, Any]) -> tuple[ModelMonitorSpec | None, Asked,
 
 def _sentences(body: Mapping[str, Any], otherwise: str) -> str:
     return "; ".join(f"{one.path}: {one.message}" for one in find_problems(body)) or otherwise
-
-
-def _questions(spec: ModelMonitorSpec) -> Asked:
-    arms = {Arm.TARGET: spec.target.metric_labels}
-    if spec.candidate is not None:
-        arms[Arm.CANDIDATE] = spec.candidate.metric_labels
-    return {
-        (signal.name, arm): (signal, signal.rule.queries(labels, seconds(signal.window)))
-        for signal in spec.signals
-        for arm, labels in arms.items()
-    }

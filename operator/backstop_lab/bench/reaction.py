@@ -45,16 +45,18 @@ GAUGE = {
     "pillar": "model",
     "window": "5s",
     "persistence": {"breaches": 1, "looks": 1},
-    "promql": {"expr": "model_health_gauge", "max": "0.5"},
+    "threshold": {"promql": {"expr": "model_health_gauge"}, "max": "0.5"},
 }
 ERRORS = {
     "name": "errors",
     "window": "3s",
-    "minRequests": 20,
+    "minSamples": 20,
     "persistence": {"breaches": 1, "looks": 1},
-    "errorRatio": {
-        "requests": "model_requests_total",
-        "errors": 'model_requests_total{code=~"5.."}',
+    "threshold": {
+        "errors": {
+            "requests": "model_requests_total",
+            "errors": 'model_requests_total{code=~"5.."}',
+        },
         "max": "5%",
     },
 }

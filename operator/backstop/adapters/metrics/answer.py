@@ -6,15 +6,19 @@ Anything that is not exactly an answer is an error, never an empty result.
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 
 from backstop.adapters.text import one_line
-from backstop.core.samples import Series
+from backstop.core.samples import NativeBucket, Series
 
-MAX_SERIES: Final = 2_000
-"""More series than this are refused: a signal speaks of one workload."""
+MAX_SERIES: Final = 20_000
+"""More series than this are refused: a signal speaks of one workload, if of many features."""
+
+MAX_BUCKETS: Final = 1_000
+"""More buckets than this in one native histogram are refused; Prometheus' default limit is 160."""
 
 _WARNING_LIMIT: Final = 200
 _PAIR: Final = 2
@@ -68,13 +72,30 @@ def _is_about_promql(warning: object) -> bool:
 def _one(item: object) -> Series:
     if not isinstance(item, dict) or not isinstance(labels := item.get("metric"), dict):
         raise AnswerError("the answer is not one of Prometheus")
-    if "histogram" in item or "histograms" in item:
+    if "histograms" in item:
         raise AnswerError(
-            "the query returns native histograms: use histogram_quantile, histogram_count or"
-            " histogram_sum around it"
+            "the query returns native histograms over time: use histogram_quantile,"
+            " histogram_count or histogram_sum around it"
         )
+    if "histogram" in item:
+        return _native(labels, item["histogram"])
     samples = item["values"] if "values" in item else [item.get("value")]
     return _series(labels, samples)
+
+
+def _native(labels: dict[str, Any], sample: Any) -> Series:
+    """Return a native histogram as a series without a number, but with buckets."""
+    try:
+        at, histogram = sample
+        found: list[NativeBucket] = [
+            (int(rule), float(lower), float(upper), float(count))
+            for rule, lower, upper, count in histogram.get("buckets", ())
+        ]
+    except (TypeError, ValueError, OverflowError, AttributeError):
+        raise AnswerError("the answer holds a native histogram that cannot be read") from None
+    if len(found) > MAX_BUCKETS:
+        raise AnswerError(f"the answer holds a histogram with more than {MAX_BUCKETS} buckets")
+    return replace(_series(labels, [[at, "NaN"]]), buckets=tuple(found))
 
 
 def _series(labels: dict[str, Any], samples: Sequence[Any]) -> Series:

@@ -157,7 +157,7 @@ class PrometheusSource:
         try:
             series = await self._ask(query, batch)
         except RefusedError as error:
-            if said := _about_query(error):
+            if said := about_query(error):
                 return self._failed(f"the query is rejected: {said}", bad_query=True)
             return self._failed(str(error))
         except (SourceError, AnswerError) as error:
@@ -205,7 +205,7 @@ class PrometheusSource:
         return work.result()
 
 
-def _about_query(error: RefusedError) -> str:
+def about_query(error: RefusedError) -> str:
     """Return what Prometheus says is wrong with the query, or nothing when it is not about it."""
     if error.status not in _BAD_QUERY_STATUSES:
         return ""

@@ -86,7 +86,8 @@ def measure(
     rule: Rule, since: float = -math.inf, **answers: Sequence[Series]
 ) -> Measurement | Missing:
     """Return what `rule` measures in these answers by role."""
-    place = 0 if rule.reads_raw_samples else -1
+    raw = any(question.raw for question in rule.questions(Subject({}), 10.0).values())
+    place = 0 if raw else -1
     one = Asked(answers, place, since, now=T0, window=10.0, subject=Subject({}))
     return rule.measure(one, tally([answers], [since]))
 

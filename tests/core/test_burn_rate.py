@@ -243,7 +243,6 @@ def test_each_window_is_asked_once_and_long_ones_rarely():
         "requests over 6h": ('sum(increase(all{app="x"}[6h]))', 360.0),
     }
     assert len(asked) == 8
-    assert not rule().reads_raw_samples
     assert not any(question.raw for question in asked.values())
 
 

@@ -58,7 +58,6 @@ def test_a_preset_knows_all_counters():
         ),
     }
     assert (rule.pillar, rule.on_breach) == (Pillar.DATA, OnBreach.ACT)
-    assert not rule.reads_raw_samples
     assert rule.config_map is None
 
 

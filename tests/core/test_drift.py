@@ -74,7 +74,6 @@ def test_a_spec_may_be_short():
         OnBreach.REPORT,
         Scope.EACH_ARM,
     )
-    assert not rule.reads_raw_samples
     assert rule.settles(3600.0) == 3600.0
 
 

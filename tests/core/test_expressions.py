@@ -83,4 +83,3 @@ def test_a_selector_is_asked_raw_and_an_expression_as_it_is():
     raw, free = gauge().rule, gauge(expr="max(drift)").rule
     assert raw.questions(ARM, 10) == {"value": Question('drift{app="x"}[10000ms]', raw=True)}
     assert free.questions(ARM, 10) == {"value": Question('max(drift{app="x"})')}
-    assert (free.reads_raw_samples, raw.reads_raw_samples) == (False, True)

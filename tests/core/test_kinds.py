@@ -210,3 +210,9 @@ def test_a_route_is_in_effect_when_all_gateways_took_the_newest_generation():
     assert route(accepted=3, generation=3).in_effect
     assert not route(accepted=2, generation=3).in_effect
     assert not route(accepted=None, generation=3).in_effect
+
+
+def test_a_rule_that_leaves_nothing_to_a_preset_stays_as_it_is():
+    """A kind with all its selectors written needs no preset."""
+    rule = signal().rule
+    assert Rule.resolved(rule, None) is rule

@@ -203,7 +203,7 @@ def test_a_free_expression_waits_for_its_window():
     watcher = Watcher(one, evidence_from=T0)
     waiting = watcher.sees(11, at=T0 + 9.9)
     assert (waiting.verdict, waiting.reason) == (U, "WarmingUp")
-    assert waiting.why == "the expression looks back over the last action; waiting for its 10s"
+    assert waiting.why == "the expression looks back over the last action; waiting for its 10 s"
     assert watcher.sees(11, at=T0 + 10).reason == "WarmingUp"
     assert watcher.sees(11, at=T0 + 11).verdict is B
 

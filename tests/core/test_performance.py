@@ -545,7 +545,6 @@ def test_the_kind_and_its_defaults():
     """Speaks of the model, needs 200 truths, and waits for nothing but what it says itself."""
     assert kinds()["performance"] is Performance
     assert (rule().pillar, rule().SAMPLES, rule().settles(DAY)) == (Pillar.MODEL, 200, 0.0)
-    assert not rule().reads_raw_samples
 
 
 @pytest.mark.parametrize(

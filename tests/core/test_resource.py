@@ -152,7 +152,6 @@ def test_an_answer_is_good_for_a_tenth_of_the_window(kind):
     questions = rule(kind).questions(FRAUD, WINDOW).values()
     assert {(question.keep, question.raw) for question in questions} == {(30.0, False)}
     assert all(parse(question.promql) for question in questions)
-    assert not rule(kind).reads_raw_samples
     assert rule(kind).pillar is Pillar.SYSTEM
 
 

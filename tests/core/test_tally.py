@@ -20,7 +20,9 @@ NAN, INF = math.nan, math.inf
 def counts(answers: Answers, since: float = -INF) -> dict[str, float]:
     """By how much the counters of each role grew in sum."""
     found = tally([answers], [since])
-    return {role: float(found.sums(number)[0]) for number, role in enumerate(answers)}
+    return {
+        role: float(found.sums(number, np.array([0]))[0]) for number, role in enumerate(answers)
+    }
 
 
 def counted(*found: Series, since: float = -INF) -> float:
@@ -145,7 +147,7 @@ def test_nothing_that_counts_is_told_from_nothing_that_was_seen():
 def test_nothing_at_all_is_an_empty_tally():
     """A pass in which no raw samples are due counts nothing."""
     found = tally([], [])
-    assert (found.increase.size, found.newest.size, found.sums(0).size) == (0, 0, 0)
+    assert (found.increase.size, found.newest.size, found.summed.size) == (0, 0, 0)
 
 
 @pytest.mark.parametrize(("seconds", "twice"), [(0, True), (1, True), (2, False)])
@@ -320,7 +322,7 @@ def _found(t: Tally, place: int, roles: int) -> tuple[object, ...]:
     by_answer = (t.seen, t.oldest, t.newest, t.twice, t.interval)
     return (
         *(_text(column[place : place + 1]) for column in by_answer),
-        *(_text(t.sums(role)[place : place + 1]) for role in range(roles)),
+        *(_text(t.sums(role, np.array([place]))) for role in range(roles)),
         _text(t.of(place)),
         _text(t.samples_of(place)),
         _text(t.scrapes(place)),

@@ -1,7 +1,6 @@
 """References are read in the background, seldom, by name; what is wrong with one is a sentence."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -195,9 +194,9 @@ async def test_a_look_holds_only_for_what_it_was_held_against():
     one, now = record(), 2000.0
     glances = glance([one], {}, now)
     before = glances[one.key].sight
-    assert glances[one.key].holds_for(replace(before, references={}))
+    assert glances[one.key].holds_for(before._replace(references={}))
     read = Missing(UnknownReason.NO_DATA, "gone")
-    assert not glances[one.key].holds_for(replace(before, references={"training": read}))
+    assert not glances[one.key].holds_for(before._replace(references={"training": read}))
     one.compared_with = {"training": read}
     assert glance([one], {}, now)[one.key].sight.references == {"training": read}
 

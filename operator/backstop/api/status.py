@@ -35,6 +35,9 @@ class Verdict(StrEnum):
 class Arm(StrEnum):
     """Which workload a verdict is about."""
 
+    # That of an enumeration is a function in Python; arms are part of keys that are hashed a lot.
+    __hash__ = str.__hash__
+
     TARGET = "target"
     CANDIDATE = "candidate"
 

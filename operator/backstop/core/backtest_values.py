@@ -44,11 +44,6 @@ class Tapped(Rule):
         """That of the inner rule; see :attr:`Rule.config_map`."""
         return self.inner.config_map
 
-    @property
-    def reads_raw_samples(self) -> bool:
-        """That of the inner rule; see :attr:`Rule.reads_raw_samples`."""
-        return self.inner.reads_raw_samples
-
     def settles(self, window: float) -> float:
         """Return that of the inner rule; see :meth:`Rule.settles`."""
         return self.inner.settles(window)

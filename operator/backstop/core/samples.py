@@ -40,24 +40,17 @@ class Series:
         target = tuple(self.labels.get(name, "") for name in _TARGET_LABELS)
         object.__setattr__(self, "target", target)
 
-    def since(self, start: float) -> "Series":
-        """Return the part of the series scraped at or after ``start`` (Unix seconds)."""
-        first = int(np.searchsorted(self.times, start, side="left"))
-        if first == 0:
-            return self
-        return Series(self.labels, self.times[first:], self.values[first:])
-
 
 class Columns(NamedTuple):
-    """Several series side by side, as two arrays, so that many answers are soon joined.
+    """Several series side by side, as rows of floats, so that many answers are soon joined.
 
-    ``samples``, shape (samples, 2), holds time and value of each sample, series after series.
-    ``series``, shape (series, 3), holds for each its length, a number that tells its scrape target
-    from others, and the upper edge of its bucket (``nan`` where it is none).
+    ``samples`` has time and value of each sample, series after series. ``series`` has for each its
+    length, a number that tells its scrape target from others, and the upper edge of its bucket
+    (``nan`` where it is none). Both are bytes: arrays as small as these take far longer to join.
     """
 
-    samples: NDArray[np.float64]
-    series: NDArray[np.float64]
+    samples: bytes
+    series: bytes
 
 
 class SeriesSet(tuple[Series, ...]):  # noqa: SLOT001 - it keeps what was computed
@@ -65,13 +58,14 @@ class SeriesSet(tuple[Series, ...]):  # noqa: SLOT001 - it keeps what was comput
 
     @cached_property
     def columns(self) -> Columns:
-        """The series as arrays; computed once."""
+        """The series as columns; computed once."""
         if not self:
-            return _NO_COLUMNS
+            return NO_COLUMNS
         times = np.concatenate([one.times for one in self])
         values = np.concatenate([one.values for one in self])
         rows = [(one.times.size, _number_of(one.target), edge_of(one)) for one in self]
-        return Columns(np.stack((times, values), axis=1), np.array(rows, dtype=np.float64))
+        samples = np.stack((times, values), axis=1, dtype=np.float64)
+        return Columns(samples.tobytes(), np.array(rows, dtype=np.float64).tobytes())
 
     @cached_property
     def memo(self) -> dict[tuple[str, ...], object]:
@@ -79,7 +73,8 @@ class SeriesSet(tuple[Series, ...]):  # noqa: SLOT001 - it keeps what was comput
         return {}
 
 
-_NO_COLUMNS: Final = Columns(np.empty((0, 2)), np.empty((0, 3)))
+NO_COLUMNS: Final = Columns(b"", b"")
+"""The columns of an answer without series."""
 
 
 def _number_of(target: Target) -> float:
@@ -112,8 +107,8 @@ class Reading:
 
     def __post_init__(self) -> None:
         """Keep the series as a set that has columns."""
-        if not isinstance(self.series, SeriesSet):
-            object.__setattr__(self, "series", SeriesSet(self.series))
+        series = self.series if isinstance(self.series, SeriesSet) else SeriesSet(self.series)
+        object.__setattr__(self, "series", series)
 
 
 def newest(series: Iterable[Series]) -> float | None:

@@ -15,18 +15,17 @@ depends on how many monitors there are. The rules are the same for one series an
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backstop.core.flat import Flat, Floats, Indices, firsts, flatten
 from backstop.core.samples import Columns, Series, SeriesSet
 
 Answers = Mapping[str, Sequence[Series]]
 """Series by role, for one signal of one arm."""
-
-Floats = NDArray[np.float64]
-Indices = NDArray[np.intp]
 
 MOST: Final = 2.0**53
 """Up to here floats count single events; a larger increase is no count of anything."""
@@ -37,39 +36,50 @@ class Tally:
     """What was counted in a batch of answers.
 
     By series, in the order of the batch: ``increase``, how many of its ``samples`` count and when
-    the ``last`` of them was scraped (``-inf`` without), the place of its answer in the batch
-    (``answer``), that of its role in the answer (``role``), and the ``edge`` of a bucket.
+    the ``last`` of them was scraped (``-inf`` without), the ``value`` of its newest sample, whether
+    it counts or not (``nan`` without any), the place of its answer in the batch (``answer``), and
+    the ``edge`` of a bucket.
     By answer: whether any ``seen`` sample exists, the times of the ``oldest`` and the ``newest``
     that count (``inf`` and ``-inf`` without), whether any target was scraped ``twice``, and the
     shortest scrape ``interval`` (``inf`` where it is unknown).
-    ``first_series`` and ``first_target`` are where the series and scrape targets of each answer
-    begin; ``scraped`` holds the newest scrape of each target and ``latest`` that of each answer,
-    whether it counts or not.
+    ``first_role``, ``first_series`` and ``first_target`` are where the roles, series and scrape
+    targets of each answer begin; ``summed`` holds the increase of each role, ``scraped`` the newest
+    scrape of each target and ``latest`` that of each answer, whether it counts or not.
     """
 
     increase: Floats
     samples: Indices
     last: Floats
+    value: Floats
     answer: Indices
-    role: Indices
     edge: Floats
     seen: NDArray[np.bool_]
     oldest: Floats
     newest: Floats
     twice: NDArray[np.bool_]
     interval: Floats
+    first_role: Indices
     first_series: Indices
     first_target: Indices
+    summed: Floats
     scraped: Floats
     latest: Floats
 
-    def sums(self, role: int) -> Floats:
-        """Return the summed increase of role number ``role``, by answer."""
-        chosen = self.role == role
-        with np.errstate(over="ignore", invalid="ignore"):
-            return np.bincount(
-                self.answer[chosen], weights=self.increase[chosen], minlength=self.newest.size
-            ).astype(np.float64)
+    def sums(self, role: int, places: Indices) -> Floats:
+        """Return the summed increase of role number ``role`` of some answers that have it."""
+        return self.summed[self.first_role[places] + role]
+
+    def gauges(self, places: Indices) -> Floats:
+        """Return the newest value of the only series that counts of each of some answers.
+
+        ``nan`` where there is not exactly one.
+        """
+        counts = self.samples > 0
+        answers = self.newest.size
+        is_one = np.bincount(self.answer, counts, answers) == 1.0
+        found = np.full(answers, np.nan)
+        found[self.answer[counts]] = self.value[counts]
+        return np.where(is_one, found, np.nan)[places]
 
     def of(self, place: int) -> Floats:
         """Return the increases of the series of one answer, role by role."""
@@ -88,127 +98,72 @@ class Tally:
         return self.scraped[self.first_target[place] : self.first_target[place + 1]]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Flat:
-    """All series side by side: where each begins and ends, and whose it is."""
-
-    times: Floats
-    values: Floats
-    begin: Indices
-    end: Indices
-    answer: Indices
-    role: Indices
-    edge: Floats
-    target: Indices
-    held: Indices
-    first_series: Indices
-    first_target: Indices
-
-    @property
-    def size(self) -> int:
-        return int(self.begin.size)
-
-
 def tally(answers: Sequence[Answers], since: Sequence[float]) -> Tally:
     """Count ``answers``; of each only what was scraped at or after its time in ``since``."""
-    flat = _flatten(answers)
-    targets = int(flat.first_target[-1])
-    cut = np.asarray(since, dtype=np.float64)[flat.answer]
-    last = _at(flat, flat.end - 1)
-    before_last = _at(flat, flat.end - 2)
-    end = flat.end - _torn(flat, targets, last, before_last)
-    begin = flat.begin + _scraped_before(flat, cut)
-    kept = end > begin
-    first = np.where(kept, _at(flat, begin), np.inf)
-    final = np.where(kept, _at(flat, end - 1), -np.inf)
-    first_of_target = _least(first, flat.target, targets)
-    final_of_target = _greatest(final, flat.target, targets)
-    is_new = kept & (begin == flat.begin) & (first > first_of_target[flat.target])
-    increase = _increases(flat, begin, end)
-    with np.errstate(over="ignore", invalid="ignore"):
-        increase = increase + np.where(is_new, _value(flat, begin), 0.0)
-    owner = np.repeat(np.arange(len(answers)), np.diff(flat.first_target))
-    interval = _intervals(flat, targets)
-    return Tally(
-        increase=increase,
-        samples=np.maximum(end - begin, 0),
-        last=final,
-        answer=flat.answer,
-        role=flat.role,
-        edge=flat.edge,
-        seen=np.bincount(flat.answer, flat.end > flat.begin, len(answers)) > 0,
-        oldest=_least(first_of_target, owner, len(answers)),
-        newest=_greatest(final_of_target, owner, len(answers)),
-        twice=np.bincount(owner, final_of_target > first_of_target, len(answers)) > 0,
-        interval=_least(interval, owner, len(answers)),
-        first_series=flat.first_series,
-        first_target=flat.first_target,
-        scraped=(scraped := _greatest(last, flat.target, targets)),
-        latest=_greatest(scraped, owner, len(answers)),
-    )
-
-
-def _flatten(answers: Sequence[Answers]) -> _Flat:
-    blocks = [_columns(found) for by_role in answers for found in by_role.values()]
-    sizes = np.array([len(by_role) for by_role in answers], dtype=np.intp)
-    samples = np.concatenate([block.samples for block in blocks]) if blocks else np.empty((0, 2))
-    series = np.concatenate([block.series for block in blocks]) if blocks else np.empty((0, 3))
-    of_block = np.array([len(block.series) for block in blocks], dtype=np.intp)
-    answer = np.repeat(np.repeat(np.arange(len(answers)), sizes), of_block)
-    first_role = np.repeat(np.cumsum(sizes) - sizes, sizes)
-    role = np.repeat(np.arange(len(blocks)) - first_role, of_block)
-    target, first_target = _numbered(answer, series[:, 1], len(answers))
-    lengths = series[:, 0].astype(np.intp)
-    end = np.cumsum(lengths)
-    values = samples[:, 1]
-    with np.errstate(invalid="ignore"):
-        values = np.where(values < 0.0, np.nan, values)
-    return _Flat(
-        times=np.ascontiguousarray(samples[:, 0]),
-        values=values,
-        begin=end - lengths,
-        end=end,
-        answer=answer,
-        role=role,
-        edge=series[:, 2],
-        target=target,
-        held=target * (int(role.max(initial=0)) + 1) + role,
-        first_series=np.concatenate(([0], np.cumsum(np.bincount(answer, minlength=len(answers))))),
-        first_target=first_target,
-    )
+    roles = np.array([len(by_role) for by_role in answers], dtype=np.intp)
+    found = chain.from_iterable(by_role.values() for by_role in answers)
+    return count([_columns(one) for one in found], roles, np.array(since, dtype=np.float64))
 
 
 def _columns(found: Sequence[Series]) -> Columns:
     return found.columns if isinstance(found, SeriesSet) else SeriesSet(found).columns
 
 
-def _numbered(answer: Indices, target: Floats, answers: int) -> tuple[Indices, Indices]:
-    """Return a number for the target of each series, and where those of each answer begin."""
-    order = np.lexsort((target, answer))
-    is_other = np.ones(order.size, dtype=np.bool_)
-    is_other[1:] = (np.diff(answer[order]) != 0) | (np.diff(target[order]) != 0)
-    number = np.empty(order.size, dtype=np.intp)
-    number[order] = np.cumsum(is_other) - 1
-    of_answer = np.bincount(answer[order][is_other], minlength=answers)
-    return number, np.concatenate(([0], np.cumsum(of_answer)))
+def count(columns: Sequence[Columns], roles: Indices, since: Floats) -> Tally:
+    """Count answers that are given as ``columns``, role by role; see :func:`tally`.
+
+    ``roles`` is how many of ``columns`` belong to each answer.
+    """
+    first_role = firsts(roles)
+    flat = flatten(columns, first_role)
+    answers, targets = roles.size, int(flat.first_target[-1])
+    oldest = _at(flat, flat.times, flat.begin)
+    last = _at(flat, flat.times, flat.end - 1)
+    before_last = _at(flat, flat.times, flat.end - 2)
+    end = flat.end - _torn(flat, targets, last, before_last)
+    begin = flat.begin + _scraped_before(flat, oldest, since[flat.answer])
+    kept = end > begin
+    first = np.where(kept, _at(flat, flat.times, begin), np.inf)
+    final = np.where(kept, _at(flat, flat.times, end - 1), -np.inf)
+    first_of_target = _least(first, flat.target, targets)
+    final_of_target = _greatest(final, flat.target, targets)
+    is_new = kept & (begin == flat.begin) & (first > first_of_target[flat.target])
+    increase = _increases(flat, begin, end)
+    with np.errstate(over="ignore", invalid="ignore"):
+        increase = increase + np.where(is_new, _at(flat, flat.counts, begin, np.nan), 0.0)
+        summed = _sums(increase, first_role[flat.answer] + flat.role, len(columns))
+    owner = np.repeat(np.arange(answers), np.diff(flat.first_target))
+    interval = _intervals(flat, targets, oldest, before_last, last)
+    return Tally(
+        increase=increase,
+        samples=np.maximum(end - begin, 0),
+        last=final,
+        value=_at(flat, flat.values, flat.end - 1, np.nan),
+        answer=flat.answer,
+        edge=flat.edge,
+        seen=np.bincount(flat.answer, flat.end > flat.begin, answers) > 0,
+        oldest=_least(first_of_target, owner, answers),
+        newest=_greatest(final_of_target, owner, answers),
+        twice=np.bincount(owner, final_of_target > first_of_target, answers) > 0,
+        interval=_least(interval, owner, answers),
+        first_role=first_role,
+        first_series=flat.first_series,
+        first_target=flat.first_target,
+        summed=summed,
+        scraped=(scraped := _greatest(last, flat.target, targets)),
+        latest=_greatest(scraped, owner, answers),
+    )
 
 
-def _at(flat: _Flat, index: Indices) -> Floats:
-    """Return the time at ``index`` of each series, ``-inf`` where the series does not reach it."""
+def _at(flat: Flat, column: Floats, index: Indices, otherwise: float = -np.inf) -> Floats:
+    """Return what ``column`` holds at ``index`` of each series, or that it does not reach it."""
     inside = (index >= flat.begin) & (index < flat.end)
-    found = np.full(flat.size, -np.inf)
-    found[inside] = flat.times[index[inside]]
+    found = np.full(flat.size, otherwise)
+    found[inside] = column[index[inside]]
     return found
 
 
-def _value(flat: _Flat, index: Indices) -> Floats:
-    inside = (index >= flat.begin) & (index < flat.end)
-    found = np.zeros(flat.size)
-    found[inside] = flat.values[index[inside]]
-    return found
-
-
-def _torn(flat: _Flat, targets: int, last: Floats, before_last: Floats) -> Indices:
+def _torn(flat: Flat, targets: int, last: Floats, before_last: Floats) -> Indices:
     """Return 1 for each series whose newest sample is of a scrape that not every answer holds.
 
     A series that ended earlier than one scrape ago has vanished, and is left as it is.
@@ -216,51 +171,56 @@ def _torn(flat: _Flat, targets: int, last: Floats, before_last: Floats) -> Indic
     newest = _greatest(last, flat.target, targets)
     earlier = np.where(last < newest[flat.target], last, before_last)
     second = _greatest(earlier, flat.target, targets)
-    holders = int(flat.held.max(initial=-1)) + 1
-    held = _greatest(last, flat.held, holders)[flat.held]
+    roles = int(flat.role.max(initial=0)) + 1
+    holder = flat.target * roles + flat.role
+    held = _greatest(last, holder, targets * roles)[holder]
     behind = (held == second[flat.target]) & np.isfinite(held)
     is_torn = np.bincount(flat.target, behind, targets) > 0
     torn: Indices = (is_torn[flat.target] & (last == newest[flat.target])).astype(np.intp)
     return torn
 
 
-def _scraped_before(flat: _Flat, cut: Floats) -> Indices:
+def _scraped_before(flat: Flat, oldest: Floats, cut: Floats) -> Indices:
     """Return how many samples of each series were scraped before ``cut``, by series."""
-    lengths = flat.end - flat.begin
-    early = flat.times < np.repeat(cut, lengths)
-    running = np.concatenate(([0], np.cumsum(early)))
+    if not (oldest < cut).any():
+        # As a rule the last action lies further back than any sample.
+        return np.zeros(flat.size, dtype=np.intp)
+    early = flat.times < np.repeat(cut, flat.end - flat.begin)
+    running = firsts(early.astype(np.intp))
     counted: Indices = running[flat.end] - running[flat.begin]
     return counted
 
 
-def _increases(flat: _Flat, begin: Indices, end: Indices) -> Floats:
+def _increases(flat: Flat, begin: Indices, end: Indices) -> Floats:
     """Return the sum of the differences between samples ``begin`` and ``end``, by series."""
-    if flat.values.size == 0:
-        return np.zeros(flat.size)
     lengths = flat.end - flat.begin
     series = np.repeat(np.arange(flat.size), lengths)
-    place = np.arange(flat.values.size)
+    place = np.arange(flat.counts.size)
     # A difference belongs to its later sample, which must not be the first that counts.
-    counts = (place > begin[series]) & (place < end[series])
+    counts = (place > np.repeat(begin, lengths)) & (place < np.repeat(end, lengths))
     with np.errstate(over="ignore", invalid="ignore"):
-        steps = np.diff(flat.values, prepend=np.nan)
-        steps = np.where(steps < 0, flat.values, steps)
-        return np.bincount(series[counts], weights=steps[counts], minlength=flat.size).astype(
-            np.float64
-        )
+        steps = np.diff(flat.counts, prepend=np.nan)
+        np.copyto(steps, flat.counts, where=steps < 0)
+        np.copyto(steps, 0.0, where=~counts)
+        return _sums(steps, series, flat.size)
 
 
-def _intervals(flat: _Flat, targets: int) -> Floats:
+def _intervals(
+    flat: Flat, targets: int, oldest: Floats, before_last: Floats, last: Floats
+) -> Floats:
     """Return the distance between scrapes by target, ``inf`` where no series has two.
 
     The last distance or the mean one, whichever is shorter: one missed scrape changes neither much.
     """
     lengths = flat.end - flat.begin
-    last, before = _at(flat, flat.end - 1), _at(flat, flat.end - 2)
     with np.errstate(invalid="ignore"):
-        mean = (last - _at(flat, flat.begin)) / np.maximum(1, lengths - 1)
-        shorter = np.where(lengths > 1, np.minimum(last - before, mean), np.inf)
+        mean = (last - oldest) / np.maximum(1, lengths - 1)
+        shorter = np.where(lengths > 1, np.minimum(last - before_last, mean), np.inf)
     return _least(shorter, flat.target, targets)
+
+
+def _sums(values: Floats, group: Indices, groups: int) -> Floats:
+    return np.bincount(group, values, groups).astype(np.float64, copy=False)
 
 
 def _greatest(values: Floats, group: Indices, groups: int) -> Floats:

@@ -76,8 +76,7 @@ class Look:
     scrape_interval: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Sight:
+class Sight(NamedTuple):
     """One monitor before a look: what is asked, what is remembered, and which samples count.
 
     ``weight`` is the candidate's share of the traffic in [0, 1] by the route, 0 where unknown.
@@ -88,9 +87,7 @@ class Sight:
     histories: Mapping[SignalKey, History]
     evidence_from: Mapping[Arm, float]
     weight: float = 0.0
-    references: Mapping[str, Reference | Missing] = field(
-        default_factory=lambda: MappingProxyType({})
-    )
+    references: Mapping[str, Reference | Missing] = MappingProxyType({})
 
 
 def overall(verdicts: Sequence[SignalVerdict], arm: Arm) -> Verdict:

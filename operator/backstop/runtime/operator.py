@@ -27,7 +27,7 @@ from backstop.adapters.workloads.deployment import DeploymentWorkload
 from backstop.core.facts import ObjectRef
 from backstop.core.units import seconds
 from backstop.ports import MetricsSource, OutsideError
-from backstop.runtime import health, metrics
+from backstop.runtime import collector, health, metrics
 from backstop.runtime.act import Actor
 from backstop.runtime.cluster import Cluster
 from backstop.runtime.config import OperatorConfig
@@ -130,6 +130,7 @@ class Operator:
         _LOG.info("acting: this replica holds the lease", identity=self.lease.identity)
         self.cluster.forget()
         await self.watch.list(self.api, list(self.options.namespaces), fresh=True)
+        collector.settle()
         self.watch.active = True
         self.watch.everything_due(spread=1.0 if len(self.loop.records) > 100 else 0.0)  # noqa: PLR2004
         self._looping = self._task(self.loop.run(), "loop")

@@ -33,7 +33,7 @@ from backstop.adapters.metrics.bounded_http import (
     TimedOutError,
 )
 from backstop.adapters.text import one_line
-from backstop.core.samples import Reading, Series
+from backstop.core.samples import Reading, Series, SeriesSet
 
 _log = structlog.get_logger(__name__)
 
@@ -77,7 +77,9 @@ class _Client:
             raise AnswerError("the answer is not JSON") from None
         except (KeyError, TypeError):
             raise AnswerError("the answer is not one of Prometheus") from None
-        return parse(result)
+        series = SeriesSet(parse(result))
+        _ = series.columns  # made here, in a thread of its own, and not while all are judged
+        return series
 
 
 @dataclass(slots=True)

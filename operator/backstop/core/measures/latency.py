@@ -7,6 +7,7 @@ from typing import ClassVar, NamedTuple, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from backstop.core.flat import Floats, Indices, order_of
 from backstop.core.measurement import (
     Missing,
     Pillar,
@@ -19,7 +20,6 @@ from backstop.core.measures.histogram import Histogram, differing, histogram_of
 from backstop.core.measures.measure import (
     Components,
     EventMeasure,
-    Floats,
     Measure,
     Share,
     Shares,
@@ -80,27 +80,17 @@ class Latency(EventMeasure):
         return {"buckets": raw_samples(self.buckets or "", labels, window)}
 
     @classmethod
-    def count_all(
-        cls,
-        measures: Sequence[Self],
-        answers: Sequence[Answers],
-        places: NDArray[np.intp],
-        t: Tally,
-    ) -> Shares:
+    def count_all(cls, bounds: Floats, places: Indices, t: Tally) -> Shares:
         """Count all shares at once; see :meth:`EventMeasure.count_all`."""
-        counted = _above([one.bound for one in measures], places, t)
+        counted = _above(bounds, places, t)
         good = counted.is_histogram & np.isfinite(counted.chosen)
         good &= (counted.whole > 0.0) & (counted.whole < MOST)
         with np.errstate(invalid="ignore"):
             slow = counted.whole - counted.below
-        missing = {
-            number: measures[number].missing(answers[number], int(places[number]), t)
-            for number in np.flatnonzero(~good).tolist()
-        }
-        return Shares(np.where(good, slow, np.nan), np.where(good, counted.whole, np.nan), missing)
+        return Shares(np.where(good, slow, np.nan), np.where(good, counted.whole, np.nan))
 
     def missing(self, answers: Answers, place: int, t: Tally) -> Missing:
-        """Return why there is no share in ``answers``, which stand at ``place`` in ``t``."""
+        """Return why there is no share; see :meth:`EventMeasure.missing`."""
         found = _latencies(answers, place, t)
         return found if isinstance(found, Missing) else self._unreached(found.edges.tolist())
 
@@ -165,11 +155,11 @@ class _Above(NamedTuple):
     below: Floats
 
 
-def _above(bounds: Sequence[float], places: NDArray[np.intp], t: Tally) -> _Above:
+def _above(bounds: Floats, places: Indices, t: Tally) -> _Above:
     size = places.size
     rows = _rows(places, t)
     edge, owner, summed = rows.edge, rows.owner, rows.summed
-    bound = np.asarray(bounds, dtype=np.float64)[owner] * _SAME
+    bound = bounds[owner] * _SAME
     chosen = np.full(size, np.inf)
     np.minimum.at(chosen, owner, np.where((edge >= bound) & (edge < np.inf), edge, np.inf))
     below, whole = np.full(size, -np.inf), np.full(size, -np.inf)
@@ -187,18 +177,18 @@ class _Rows(NamedTuple):
     """One row for each edge of each answer (``owner``), its pods summed."""
 
     edge: Floats
-    owner: NDArray[np.intp]
+    owner: Indices
     summed: Floats
-    samples: NDArray[np.intp]
+    samples: Indices
 
 
-def _rows(places: NDArray[np.intp], t: Tally) -> _Rows:
+def _rows(places: Indices, t: Tally) -> _Rows:
     lengths = t.first_series[places + 1] - t.first_series[places]
     owner = np.repeat(np.arange(places.size), lengths)
     offsets = np.arange(owner.size) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     series = np.repeat(t.first_series[places], lengths) + offsets
     edge = t.edge[series]
-    order = np.lexsort((edge, owner))
+    order = order_of(owner, edge)
     order = order[t.samples[series[order]] > 0]
     series, edge, owner = series[order], edge[order], owner[order]
     is_other = (owner[1:] != owner[:-1]) | (edge[1:] != edge[:-1])

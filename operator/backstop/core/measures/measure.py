@@ -16,6 +16,7 @@ from pydantic.alias_generators import to_camel
 
 from backstop.core import promql
 from backstop.core.cel import require_rules
+from backstop.core.flat import Indices
 from backstop.core.measurement import Missing, Pillar, Question, UnknownReason
 from backstop.core.presets.preset import Preset
 from backstop.core.samples import Series, Target
@@ -48,9 +49,9 @@ class Measure(BaseModel, ABC):
         return self
 
     @property
-    def reads_raw_samples(self) -> bool:
-        """Whether :meth:`questions` asks for raw samples."""
-        return True
+    def bound(self) -> float:
+        """The number that sets it apart from others of its kind when it counts, if it has one."""
+        return math.nan
 
     def resolved(self, _preset: Preset | None) -> Self:
         """Return the measure with the selectors that the spec leaves to the preset.
@@ -82,11 +83,10 @@ class Share(NamedTuple):
 
 
 class Shares(NamedTuple):
-    """The shares of many answers; what is missing is said by its place, and nan in the arrays."""
+    """The shares of many answers; ``nan`` where one is missing."""
 
     part: Floats
     whole: Floats
-    missing: Mapping[int, Missing]
 
 
 class Components(NamedTuple):
@@ -107,14 +107,15 @@ class EventMeasure(Measure):
 
     @classmethod
     @abstractmethod
-    def count_all(
-        cls,
-        measures: Sequence[Self],
-        answers: Sequence[Answers],
-        places: NDArray[np.intp],
-        t: Tally,
-    ) -> Shares:
-        """Count what raw samples amount to; ``places`` is where each answer stands in ``t``."""
+    def count_all(cls, bounds: Floats, places: Indices, t: Tally) -> Shares:
+        """Count what raw samples amount to, by the ``bounds`` of measures of this kind.
+
+        ``places`` is where their answers stand in ``t``.
+        """
+
+    @abstractmethod
+    def missing(self, answers: Answers, place: int, t: Tally) -> Missing:
+        """Return why there is no share in ``answers``, which stand at ``place`` in ``t``."""
 
     @abstractmethod
     def say(self, share: Share) -> str:
@@ -151,6 +152,19 @@ class Value(NamedTuple):
 
 class ValueMeasure(Measure):
     """A number that is not a share of events."""
+
+    @classmethod
+    def plain(cls, places: Indices, _t: Tally) -> Floats:
+        """Return the numbers that arrays are enough for; they rest on no count of observations.
+
+        ``places`` is where the answers stand in the tally, -1 where they do not. The others are
+        ``nan`` and get a closer look: see :meth:`value`.
+        """
+        return np.full(places.size, np.nan)
+
+    def say(self, number: float) -> str:
+        """Return a plain number in words, without a limit."""
+        return f"value {number:.4g}"
 
     @abstractmethod
     def value(self, answers: Answers, place: int, t: Tally) -> Value | Missing:

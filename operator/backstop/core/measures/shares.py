@@ -5,12 +5,12 @@ numerator beside a present denominator is a zero.
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from backstop.core.flat import Floats, Indices
 from backstop.core.measurement import (
     Missing,
     Pillar,
@@ -62,34 +62,22 @@ class CounterShare(EventMeasure):
         }
 
     @classmethod
-    def count_all(
-        cls,
-        _measures: Sequence[Self],
-        answers: Sequence[Answers],
-        places: NDArray[np.intp],
-        t: Tally,
-    ) -> Shares:
+    def count_all(cls, _bounds: Floats, places: Indices, t: Tally) -> Shares:
         """Count all shares at once; see :meth:`EventMeasure.count_all`."""
-        part, whole = t.sums(_PART)[places], t.sums(_WHOLE)[places]
+        part, whole = t.sums(_PART, places), t.sums(_WHOLE, places)
         good = (whole > 0.0) & (whole < MOST) & (part < MOST) & t.twice[places]
-        missing = {
-            number: cls._missing(
-                answers[number], part[number], whole[number], twice=bool(t.twice[places[number]])
-            )
-            for number in np.flatnonzero(~good).tolist()
-        }
         return Shares(
-            np.where(good, np.minimum(part, whole), np.nan), np.where(good, whole, np.nan), missing
+            np.where(good, np.minimum(part, whole), np.nan), np.where(good, whole, np.nan)
         )
 
-    @classmethod
-    def _missing(cls, answer: Answers, part: float, whole: float, *, twice: bool) -> Missing:
-        noun = cls.WHOLE_NOUN
-        if not answer[cls.WHOLE_FIELD]:
+    def missing(self, answers: Answers, place: int, t: Tally) -> Missing:
+        """Return why there is no share; see :meth:`EventMeasure.missing`."""
+        noun, where = self.WHOLE_NOUN, np.array([place])
+        if not answers[self.WHOLE_FIELD]:
             return Missing(UnknownReason.NO_DATA, f"no series of {noun}")
-        if not (part < MOST and whole < MOST):
+        if not (t.sums(_PART, where) < MOST and t.sums(_WHOLE, where) < MOST):
             return Missing(UnknownReason.NO_DATA, f"the counters of {noun} are not numbers")
-        if not twice:
+        if not t.twice[place]:
             why = f"{noun} were scraped once; a difference needs two scrapes in the window"
             return Missing(UnknownReason.INSUFFICIENT_DATA, why)
         return Missing(UnknownReason.INSUFFICIENT_DATA, f"no {noun} in the window")

@@ -4,9 +4,11 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
+import numpy as np
 from pydantic import StringConstraints
 
 from backstop.core import promql
+from backstop.core.flat import Floats, Indices
 from backstop.core.measurement import Missing, Question, Selector, UnknownReason, raw_samples
 from backstop.core.measures.measure import Value, ValueMeasure, mean_of, summed
 from backstop.core.tally import Answers, Tally
@@ -84,21 +86,27 @@ class Promql(ValueMeasure):
     """The expression; it must yield one series. Each selector gets the labels of the arm."""
 
     @property
-    def reads_raw_samples(self) -> bool:
-        """Only a plain selector yields raw samples; see :attr:`Measure.reads_raw_samples`."""
+    def is_raw(self) -> bool:
+        """Whether the answer holds raw samples: only that to a plain selector does."""
         return promql.is_selector(self.expr)
 
     def questions(self, labels: Mapping[str, str], window: float) -> Mapping[str, Question]:
         """Return the expression; see :meth:`Measure.questions`."""
-        if self.reads_raw_samples:
+        if self.is_raw:
             return {"value": raw_samples(self.expr, labels, window)}
         return {"value": Question(promql.confine(self.expr, labels))}
+
+    @classmethod
+    def plain(cls, places: Indices, t: Tally) -> Floats:
+        """Return the only value of each raw answer; see :meth:`ValueMeasure.plain`."""
+        values = np.full(places.size, np.nan)
+        values[places >= 0] = t.gauges(places[places >= 0])
+        return np.where(np.isfinite(values), values, np.nan)
 
     def value(self, answers: Answers, place: int, t: Tally) -> Value | Missing:
         """Return the newest value; see :meth:`ValueMeasure.value`."""
         found = answers["value"]
-        is_raw = self.reads_raw_samples
-        counts = t.samples_of(place) if is_raw else [one.times.size for one in found]
+        counts = t.samples_of(place) if self.is_raw else [one.times.size for one in found]
         series = [one for one, count in zip(found, counts, strict=True) if count]
         if not series:
             return Missing(UnknownReason.NO_DATA, "the expression returned no series")
@@ -119,4 +127,4 @@ class Promql(ValueMeasure):
         if math.isinf(number):
             why = "the expression returned an infinite value, as a division by zero does"
             return Missing(UnknownReason.NO_DATA, why)
-        return Value(number, f"value {number:.4g}")
+        return Value(number, self.say(number))

@@ -195,11 +195,6 @@ class BurnRate(Rule):
         """A slow burn is reported, a fast one acted upon; see :attr:`Rule.on_breach`."""
         return OnBreach.ACT if self.windows is Windows.PAGE else OnBreach.REPORT
 
-    @property
-    def reads_raw_samples(self) -> bool:
-        """The source computes; see :attr:`Rule.reads_raw_samples`."""
-        return False
-
     @cached_property
     def budget(self) -> float:
         """The share of events that may be bad, in (0, 1)."""

@@ -123,11 +123,6 @@ class DataQuality(Rule):
         """The ConfigMap of the training data; see :attr:`Rule.config_map`."""
         return None if self.reference is None else self.reference.config_map
 
-    @property
-    def reads_raw_samples(self) -> bool:
-        """The source computes; see :attr:`Rule.reads_raw_samples`."""
-        return False
-
     def resolved(self, preset: Preset | None) -> Self:
         """Return the rule with the preset's selectors; see :meth:`Rule.resolved`."""
         features = self.features.resolved(preset)

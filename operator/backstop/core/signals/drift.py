@@ -174,11 +174,6 @@ class Drift(Rule):
         """The ConfigMap of the training data; see :attr:`Rule.config_map`."""
         return self.reference.config_map
 
-    @property
-    def reads_raw_samples(self) -> bool:
-        """The source computes; see :attr:`Rule.reads_raw_samples`."""
-        return False
-
     def resolved(self, preset: Preset | None) -> Self:
         """Return the rule with the preset's selectors; see :meth:`Rule.resolved`."""
         fields = {name: getattr(self, name) for name in type(self).model_fields}

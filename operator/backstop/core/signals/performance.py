@@ -146,11 +146,6 @@ class Performance(Rule):
         return Pillar.MODEL
 
     @property
-    def reads_raw_samples(self) -> bool:
-        """The source computes; see :attr:`Rule.reads_raw_samples`."""
-        return False
-
-    @property
     def field(self) -> str:
         """The name of the field that says what is measured."""
         return next(name for name in _MEASURES if getattr(self, name) is not None)

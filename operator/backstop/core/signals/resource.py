@@ -175,11 +175,6 @@ class Resource(Rule):
         return Pillar.SYSTEM
 
     @property
-    def reads_raw_samples(self) -> bool:
-        """The source computes; see :attr:`Rule.reads_raw_samples`."""
-        return False
-
-    @property
     def level(self) -> Saturation | Throughput:
         """What is measured."""
         found: Saturation | Throughput = next(

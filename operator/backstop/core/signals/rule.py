@@ -148,15 +148,10 @@ class Rule(BaseModel, ABC):
         """The name of the ConfigMap that holds the reference of the rule, if it names one."""
         return None
 
-    @property
-    def reads_raw_samples(self) -> bool:
-        """Whether the answers are raw samples, so that they can be cut at any time exactly."""
-        return True
-
     def settles(self, window: float) -> float:
         """Return for how many seconds after an action answers still look back over it.
 
-        Matters only for kinds that do not read raw samples; ``window`` is in seconds.
+        Matters only for kinds that ask for no raw samples; ``window`` is in seconds.
         """
         return window
 

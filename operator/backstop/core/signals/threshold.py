@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from backstop.core.cel import cel
+from backstop.core.flat import Floats, Indices
 from backstop.core.measurement import (
     Measured,
     Measurement,
@@ -21,7 +22,8 @@ from backstop.core.measures.measure import EventMeasure, Share, Value, ValueMeas
 from backstop.core.measures.shares import Errors, Ratio, Success
 from backstop.core.measures.values import Mean, Promql, Rate
 from backstop.core.presets.preset import Preset
-from backstop.core.signals.rule import Asked, Rule, Subject
+from backstop.core.signals.columns import ColumnRule, Figures, Measurements
+from backstop.core.signals.rule import Asked, Subject
 from backstop.core.tally import Tally
 from backstop.core.units import Bound, Unit, limit, say_seconds, unit_of
 
@@ -92,7 +94,7 @@ def _limits_match(fields: Sequence[str], pattern: str) -> str:
     f"a threshold needs exactly one of {', '.join(MEASURES)}",
     lambda self: sum(getattr(self, _python(name)) is not None for name in MEASURES) == 1,
 )
-class Threshold(Rule):
+class Threshold(ColumnRule):
     """One measure that must stay at or above `min`, at or below `max`, or between both."""
 
     KIND: ClassVar[str] = "threshold"
@@ -147,11 +149,6 @@ class Threshold(Rule):
         """The pillar of the measure; see :attr:`Rule.pillar`."""
         return self.measure_of.PILLAR
 
-    @property
-    def reads_raw_samples(self) -> bool:
-        """All but free expressions do; see :attr:`Rule.reads_raw_samples`."""
-        return self.measure_of.reads_raw_samples
-
     @cached_property
     def limits(self) -> tuple[float, float]:
         """The smallest and the largest healthy value; infinite where there is no limit."""
@@ -176,29 +173,44 @@ class Threshold(Rule):
         """Return the questions of the measure; see :meth:`Rule.questions`."""
         return self.measure_of.questions(subject.labels, window)
 
+    @property
+    def measures_as(self) -> type[EventMeasure | ValueMeasure]:
+        """The kind of the measure; see :attr:`ColumnRule.measures_as`."""
+        return type(self.measure_of)
+
+    @property
+    def figures(self) -> Figures:
+        """Both limits and the bound of the measure; see :attr:`ColumnRule.figures`."""
+        return (*self.limits, self.measure_of.bound)
+
     @classmethod
-    def measure_all(
-        cls, rules: Sequence[Self], asked: Sequence[Asked], tally: Tally
-    ) -> list[Measured]:
-        """Hold all measures against their limits; see :meth:`Rule.measure_all`."""
-        found: list[Measured | None] = [None] * len(rules)
-        by_kind: dict[type[EventMeasure], list[int]] = {}
-        measures = [rule.measure_of for rule in rules]
-        for number, measure in enumerate(measures):
-            if isinstance(measure, EventMeasure):
-                by_kind.setdefault(type(measure), []).append(number)
-            else:
-                value = measure.value(asked[number].answers, asked[number].place, tally)
-                found[number] = rules[number].held(value)
-        for kind, numbers in by_kind.items():
-            chosen = _Chosen(
-                [rules[n] for n in numbers],
-                [one for n in numbers if isinstance(one := measures[n], kind)],
-                [asked[n] for n in numbers],
-            )
-            for number, measured in zip(numbers, _shares(kind, chosen, tally), strict=True):
-                found[number] = measured
-        return [one for one in found if one is not None]
+    def measure_columns(
+        cls,
+        rules: Sequence[Self],
+        figures: Floats,
+        places: Indices,
+        asked: Callable[[int], Asked],
+        tally: Tally,
+    ) -> Measurements:
+        """Hold one kind of measure against limits; see :meth:`ColumnRule.measure_columns`."""
+        low, high, bounds = figures.T
+        found = _numbers(rules[0].measure_of, bounds, places, tally)
+        # No comparison with nan holds, so what is not known breaks no limit.
+        breached = (found.value < low) | (found.value > high)
+        others = {
+            number: rules[number].closer(asked(number), tally)
+            for number in np.flatnonzero(np.isnan(found.value)).tolist()
+        }
+        return Measurements(
+            found.value, breached, found.samples, partial(_say, rules, found), others
+        )
+
+    def closer(self, asked: Asked, tally: Tally) -> Measured:
+        """Return what arrays cannot tell: a number that is not plain, or why there is none."""
+        measure = self.measure_of
+        if isinstance(measure, EventMeasure):
+            return measure.missing(asked.answers, asked.place, tally)
+        return self.held(measure.value(asked.answers, asked.place, tally))
 
     def held(self, value: Value | Missing) -> Measured:
         """Return what ``value`` amounts to against the limits."""
@@ -213,39 +225,41 @@ class Threshold(Rule):
                 f" {self.allowed}; add a bucket for that",
             )
         breached = not low <= value.number <= high or (value.at_least and high < math.inf)
-        why = f"{value.said}, allowed {self.allowed}"
-        return Measurement(value.number, breached, why, samples=value.samples)
+        return Measurement(value.number, breached, self.said(value.said), samples=value.samples)
+
+    def said(self, measured: str) -> str:
+        """Return what was measured, in words, beside the limits."""
+        return f"{measured}, allowed {self.allowed}"
 
 
-class _Chosen(NamedTuple):
-    """The rules of one batch that measure the same thing."""
+class _Numbers(NamedTuple):
+    """What the measures of many rules amount to; ``part`` of ``samples`` events where they count.
 
-    rules: list[Threshold]
-    measures: list[EventMeasure]
-    asked: list[Asked]
+    ``nan`` where it takes a closer look.
+    """
 
-
-def _shares(kind: type[EventMeasure], chosen: _Chosen, tally: Tally) -> list[Measured]:
-    places = np.array([one.place for one in chosen.asked], dtype=np.intp)
-    answers = [one.answers for one in chosen.asked]
-    shares = kind.count_all(chosen.measures, answers, places, tally)
-    limits = np.array([rule.limits for rule in chosen.rules])
-    with np.errstate(invalid="ignore"):
-        value = shares.part / shares.whole
-        broken = (value < limits[:, 0]) | (value > limits[:, 1])
-    columns = (value, broken, shares.part, shares.whole)
-    rows = zip(*(column.tolist() for column in columns), strict=True)
-    return [
-        shares.missing.get(number)
-        or Measurement(
-            now, breached, partial(_say, chosen, number, Share(part, whole)), samples=whole
-        )
-        for number, (now, breached, part, whole) in enumerate(rows)
-    ]
+    value: Floats
+    part: Floats
+    samples: Floats
 
 
-def _say(chosen: _Chosen, number: int, share: Share) -> str:
-    return f"{chosen.measures[number].say(share)}, allowed {chosen.rules[number].allowed}"
+def _numbers(
+    measure: EventMeasure | ValueMeasure, bounds: Floats, places: Indices, tally: Tally
+) -> _Numbers:
+    """Return the numbers of all that is measured as by ``measure``."""
+    if isinstance(measure, EventMeasure):
+        part, whole = measure.count_all(bounds, places, tally)
+        return _Numbers(part / whole, part, whole)
+    value = measure.plain(places, tally)
+    return _Numbers(value, value, np.full(value.size, np.inf))
+
+
+def _say(rules: Sequence[Threshold], found: _Numbers, number: int) -> str:
+    rule = rules[number]
+    measure, (value, part, samples) = rule.measure_of, (float(one[number]) for one in found)
+    if isinstance(measure, EventMeasure):
+        return rule.said(measure.say(Share(part, samples)))
+    return rule.said(measure.say(value))
 
 
 def _said(bound: Bound | None) -> str:

@@ -3,39 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     PlainSerializer,
-    model_validator,
 )
-from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from backstop.core.cel import require_rules
+from backstop.core.cel import Part
 
 
-class ApiModel(BaseModel):
+class ApiModel(Part):
     """A part of a custom resource."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        frozen=True,
-        extra="forbid",
-        use_attribute_docstrings=True,
-    )
-
-    @model_validator(mode="after")
-    def _keeps_its_rules(self) -> Self:
-        require_rules(self)
-        return self
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form, without fields that are unset."""

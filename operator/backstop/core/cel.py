@@ -7,9 +7,10 @@ the same good and bad specs.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic.alias_generators import to_camel
 
 ModelT = TypeVar("ModelT", bound=type[BaseModel])
 
@@ -53,3 +54,23 @@ def require_rules(value: BaseModel) -> None:
     broken = [rule.message for rule in cel_rules(type(value)) if not rule.holds(value)]
     if broken:
         raise ValueError("; ".join(broken))
+
+
+class Part(BaseModel):
+    """A part of a custom resource: camel case outside, frozen inside, unknown fields refused.
+
+    It is held to the rules of its class, as the API server holds it to them.
+    """
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+    )
+
+    @model_validator(mode="after")
+    def _keeps_its_rules(self) -> Self:
+        require_rules(self)
+        return self

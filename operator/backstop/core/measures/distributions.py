@@ -10,11 +10,10 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, StringConstraints
 
-from backstop.core.cel import cel
+from backstop.core.cel import Part, cel
 from backstop.core.measurement import Pillar, Selector
 from backstop.core.measures.features import (
     Found,
-    Part,
     Side,
     only,
     read_categories,

@@ -4,8 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from backstop.core.cel import cel
-from backstop.core.measures.features import Part
+from backstop.core.cel import Part, cel
 from backstop.core.units import Decimal, DnsName, Duration
 
 

@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from typing import Self
 
-from backstop.core.cel import cel
+from backstop.core.cel import Part, cel
 from backstop.core.measurement import Selector
 from backstop.core.measures.distributions import FeatureNames
-from backstop.core.measures.features import Part
 from backstop.core.measures.measure import summed_increase
 from backstop.core.presets.preset import Preset, PresetError, demand
 from backstop.core.units import Decimal, DnsName, Duration, LabelName, Percent

@@ -8,14 +8,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, model_validator
-from pydantic.alias_generators import to_camel
 
-from backstop.core.cel import require_rules
 from backstop.core.samples import Series, SeriesSet, edge_of
 from backstop.core.statistics.binning import (
     CUSTOM_SCHEMA,
@@ -35,23 +32,6 @@ MOST_BUCKETS: Final = 250
 
 MOST_CATEGORIES: Final = 250
 """Beyond so many categories of a feature, the rarest are counted as one."""
-
-
-class Part(BaseModel):
-    """A part of a rule, as written in a spec, with rules of its own."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        frozen=True,
-        extra="forbid",
-        use_attribute_docstrings=True,
-    )
-
-    @model_validator(mode="after")
-    def _keeps_its_rules(self) -> Self:
-        require_rules(self)
-        return self
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,10 +8,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, Self
 
-from pydantic import BaseModel
-
+from backstop.core.cel import Part
 from backstop.core.measurement import Missing, Selector, UnknownReason
-from backstop.core.measures.measure import Measure, share_of
+from backstop.core.measures.measure import share_of
 from backstop.core.presets.preset import Preset, demand
 from backstop.core.samples import Series
 from backstop.core.tally import MOST
@@ -42,10 +41,8 @@ class Truth(NamedTuple):
     truths: float
 
 
-class Feedback(BaseModel):
+class Feedback(Part):
     """Outcomes of predictions whose truth is known."""
-
-    model_config = Measure.model_config
 
     feedback: Selector | None = None
     """Selector of the counter of outcomes, for example `model_feedback_total`. A preset knows it.
@@ -106,10 +103,8 @@ def _share(field: str, outcomes: Mapping[str, float]) -> Truth | Missing:
     return share if isinstance(share, Missing) else Truth(share.part, share.whole, truths)
 
 
-class SquaredError(BaseModel):
+class SquaredError(Part):
     """Squared errors of predictions whose truth is known."""
-
-    model_config = Measure.model_config
 
     total: Selector = "model_feedback_squared_error_sum"
     """Selector of the counter of the sum of squared errors."""

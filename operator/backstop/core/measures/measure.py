@@ -11,11 +11,9 @@ from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, model_validator
-from pydantic.alias_generators import to_camel
 
 from backstop.core import promql
-from backstop.core.cel import require_rules
+from backstop.core.cel import Part
 from backstop.core.flat import Indices
 from backstop.core.measurement import Missing, Pillar, Question, UnknownReason
 from backstop.core.presets.preset import Preset
@@ -26,27 +24,14 @@ from backstop.core.units import Unit
 Floats = NDArray[np.float64]
 
 
-class Measure(BaseModel, ABC):
+class Measure(Part, ABC):
     """One thing that can be measured, as written in a spec."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        frozen=True,
-        extra="forbid",
-        use_attribute_docstrings=True,
-    )
 
     UNIT: ClassVar[Unit]
     """In which unit a limit of it is written."""
 
     PILLAR: ClassVar[Pillar | None] = None
     """The pillar that it speaks of, or ``None`` where a spec has to say it."""
-
-    @model_validator(mode="after")
-    def _keeps_its_rules(self) -> Self:
-        require_rules(self)
-        return self
 
     @property
     def bound(self) -> float:

@@ -14,11 +14,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final, NamedTuple, Self
 
-from pydantic import BaseModel
-
 from backstop.core import promql
+from backstop.core.cel import Part
 from backstop.core.measurement import Missing, Selector, UnknownReason
-from backstop.core.measures.measure import Measure
 from backstop.core.presets.preset import Preset, demand
 from backstop.core.samples import Series
 from backstop.core.tally import Answers
@@ -51,10 +49,8 @@ class Level(NamedTuple):
         return f"{self.pod} {self.part}".strip()
 
 
-class Saturation(BaseModel, ABC):
+class Saturation(Part, ABC):
     """Something that the pods of a workload fill."""
-
-    model_config = Measure.model_config
 
     @abstractmethod
     def asks(self, pods: Pods, window: str) -> Mapping[str, str]:

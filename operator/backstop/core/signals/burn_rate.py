@@ -14,9 +14,9 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, ClassVar, Final, NamedTuple, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field
 
-from backstop.core.cel import cel, require_rules
+from backstop.core.cel import Part, cel
 from backstop.core.measurement import (
     Measured,
     Measurement,
@@ -69,10 +69,8 @@ class Windows(StrEnum):
     'factor must be at least 1: a slower burn leaves a part of the budget, for example "14.4"',
     lambda self: limit(self.factor) >= 1.0,
 )
-class Pair(BaseModel):
+class Pair(Part):
     """A long and a short window, and how fast the budget may burn in both."""
-
-    model_config = Rule.model_config
 
     long: Duration
     """The window that proves how much of the budget is gone."""
@@ -82,11 +80,6 @@ class Pair(BaseModel):
 
     factor: Decimal
     """The burn rate at which the pair breaks, for example `"14.4"`."""
-
-    @model_validator(mode="after")
-    def _keeps_its_rules(self) -> Self:
-        require_rules(self)
-        return self
 
 
 class _Window(NamedTuple):

@@ -18,10 +18,8 @@ from functools import cached_property
 from statistics import NormalDist
 from typing import ClassVar, Final, Self
 
-from pydantic import BaseModel
-
 from backstop.core import promql
-from backstop.core.cel import cel
+from backstop.core.cel import Part, cel
 from backstop.core.measurement import (
     Measured,
     Measurement,
@@ -57,10 +55,8 @@ _KURTOSIS: Final = 6.0
 so the mean of their squares varies more than that of normal errors would."""
 
 
-class Proxy(BaseModel):
+class Proxy(Part):
     """A share that is known at once and moves with the truth, such as clicks per recommendation."""
-
-    model_config = Rule.model_config
 
     part: Selector
     """Selector of the counter of those events whose share is meant, for example clicks."""

@@ -10,9 +10,9 @@ from enum import StrEnum
 from statistics import median
 from typing import Annotated, Any, ClassVar, Final, Self
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from backstop.core.cel import cel
+from backstop.core.cel import Part, cel
 from backstop.core.measurement import (
     Measured,
     Measurement,
@@ -52,10 +52,8 @@ class Over(StrEnum):
     """The mean of the pods."""
 
 
-class Throughput(BaseModel):
+class Throughput(Part):
     """Requests per second, held against the same time in the past."""
-
-    model_config = Rule.model_config
 
     requests: Selector | None = None
     """Selector of the counter of all requests. A preset knows it."""

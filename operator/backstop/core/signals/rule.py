@@ -11,10 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
-from pydantic.alias_generators import to_camel
-
-from backstop.core.cel import require_rules
+from backstop.core.cel import Part
 from backstop.core.measurement import Measured, Missing, Pillar, Question, Usual
 from backstop.core.presets.preset import Preset
 from backstop.core.reference import Reference
@@ -87,16 +84,8 @@ class Asked(NamedTuple):
     usual: Usual | None = None
 
 
-class Rule(BaseModel, ABC):
+class Rule(Part, ABC):
     """One signal kind, as written in a spec."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        frozen=True,
-        extra="forbid",
-        use_attribute_docstrings=True,
-    )
 
     KIND: ClassVar[str]
     """The field of a signal that holds this rule."""
@@ -117,11 +106,6 @@ class Rule(BaseModel, ABC):
 
     COUNTS: ClassVar[bool] = True
     """Whether a minimum of observations can be demanded at all."""
-
-    @model_validator(mode="after")
-    def _keeps_its_rules(self) -> Self:
-        require_rules(self)
-        return self
 
     @property
     @abstractmethod

@@ -7,8 +7,19 @@ of their libraries into these, with a message for a person and without echoing r
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from backstop.core.facts import ObjectRef, RevisionFacts, RouteFacts, WorkloadFacts
+from backstop.core.facts import (
+    ConfigurationChange,
+    JobFacts,
+    ObjectRef,
+    PodFacts,
+    ReplicaFacts,
+    RevisionFacts,
+    RouteFacts,
+    WorkloadFacts,
+)
+from backstop.core.messages import Notification, WebhookCall
 from backstop.core.samples import Reading
+from backstop.core.weights import Services
 
 
 class OutsideError(Exception):
@@ -31,6 +42,14 @@ class InvalidError(OutsideError):
     """The API server refuses the content; repeating the write cannot help."""
 
 
+class UnknownKindError(NotFoundError):
+    """The cluster does not know this kind of object: the project it belongs to is not installed."""
+
+
+class UnsupportedError(InvalidError):
+    """What is asked is beyond this kind of object; the message says what to use."""
+
+
 class UnavailableError(OutsideError):
     """The other side is down, slow or overloaded; ``retry_after`` is in seconds."""
 
@@ -50,10 +69,11 @@ class MetricsSource(Protocol):
 class Traffic(Protocol):
     """A router that splits traffic between Services by weight."""
 
-    async def read(self, ref: ObjectRef, services: frozenset[str]) -> RouteFacts:
+    async def read(self, ref: ObjectRef, services: Services) -> RouteFacts:
         """Return the rules that list all of ``services``.
 
         Raises:
+            UnknownKindError: the cluster has no such kind of router.
             InvalidError: a rule lists a Service twice, so its weights have no names.
             NotFoundError, ForbiddenError, UnavailableError
         """
@@ -74,12 +94,20 @@ class Traffic(Protocol):
 
 
 class Workload(Protocol):
-    """A controller of pods with revisions."""
+    """A controller of pods with revisions.
+
+    Each change carries ``facts.resource_version`` as a precondition and marks the object with
+    ``action_id`` in the same write; one that the object says was done already sends nothing. All
+    raise ConflictError when the workload changed since ``facts`` was read (nothing was written),
+    NotFoundError when it is gone, UnsupportedError when this kind cannot do it, and ForbiddenError,
+    InvalidError, UnavailableError.
+    """
 
     async def read(self, ref: ObjectRef) -> WorkloadFacts:
         """Return the workload as it is now.
 
         Raises:
+            UnknownKindError: the cluster has no such kind of workload.
             NotFoundError, ForbiddenError, UnavailableError
         """
         ...
@@ -91,12 +119,107 @@ class Workload(Protocol):
     async def rollback(
         self, facts: WorkloadFacts, fingerprint: str, action_id: str
     ) -> WorkloadFacts:
-        """Make the template of revision ``fingerprint`` the current one, and mark it ``action_id``.
+        """Make revision ``fingerprint`` the current one; NotFoundError when it is gone."""
+        ...
+
+    async def restart(self, facts: WorkloadFacts, action_id: str) -> WorkloadFacts:
+        """Replace all pods by new ones of the same revision, as a rollout does."""
+        ...
+
+    async def pause(self, facts: WorkloadFacts, action_id: str) -> WorkloadFacts:
+        """Stop a rollout that is under way where it is."""
+        ...
+
+    async def adopt(
+        self, facts: WorkloadFacts, source: WorkloadFacts, action_id: str
+    ) -> WorkloadFacts:
+        """Give the workload the version that ``source`` runs, and keep its own labels.
+
+        The write is refused when ``source`` is no longer at ``source.fingerprint``.
+        """
+        ...
+
+
+class Replicas(Protocol):
+    """How many pods a workload has, through its ``/scale`` subresource."""
+
+    async def read(self, ref: ObjectRef) -> ReplicaFacts:
+        """Return the desired number, and the HorizontalPodAutoscaler that sets it, if any."""
+        ...
+
+    async def write(self, facts: ReplicaFacts, replicas: int) -> ReplicaFacts:
+        """Ask for ``replicas`` pods: of the autoscaler as its least number, else directly.
 
         Raises:
-            ConflictError: the workload changed since ``facts`` was read; nothing was written.
-            NotFoundError: the workload or the revision is gone.
-            ForbiddenError, InvalidError, UnavailableError
+            ConflictError: it changed since ``facts`` was read; nothing was written.
+            InvalidError: the autoscaler allows fewer.
+            NotFoundError, ForbiddenError, UnavailableError
+        """
+        ...
+
+
+class Pods(Protocol):
+    """Single pods of a workload."""
+
+    async def find(self, workload: WorkloadFacts, name: str) -> PodFacts:
+        """Return pod ``name``; NotFoundError where it is not a pod of ``workload``."""
+        ...
+
+    async def delete(self, pod: PodFacts) -> None:
+        """Delete this very pod, so that its controller makes another; one that is gone is fine."""
+        ...
+
+
+class Jobs(Protocol):
+    """Jobs made from a CronJob, or from a Job that serves as a template."""
+
+    async def start(self, template: ObjectRef, name: str, action_id: str) -> JobFacts:
+        """Create Job ``name`` from ``template``; one that exists with this id is returned."""
+        ...
+
+    async def read(self, ref: ObjectRef) -> JobFacts:
+        """Return how far a Job has come."""
+        ...
+
+
+class Configuration(Protocol):
+    """When ConfigMaps and Secrets changed, without reading what is in them."""
+
+    async def changes(self, refs: Sequence[ObjectRef]) -> tuple[ConfigurationChange, ...]:
+        """Return the last change of the data of each; what is gone or forbidden is left out."""
+        ...
+
+
+class Webhooks(Protocol):
+    """Calls of URLs that the operator's configuration allows."""
+
+    async def call(self, call: WebhookCall) -> None:
+        """POST once, signed, with the action id as idempotency key.
+
+        Raises:
+            ForbiddenError: the configuration does not allow the host.
+            InvalidError: the other side refuses the call (4xx); repeating it cannot help.
+            UnavailableError: it is down, slow or overloaded.
+        """
+        ...
+
+
+class Notifier(Protocol):
+    """Tells people; returns at once and never raises, delivery goes on in the background."""
+
+    def notify(self, notification: Notification) -> None:
+        """Deliver ``notification`` at least once; its id tells repetitions apart."""
+        ...
+
+
+class KillSwitch(Protocol):
+    """One object in the cluster that stops all actions."""
+
+    async def engaged(self) -> str:
+        """Return why all actions are stopped, "" when they are not.
+
+        Raises:
+            OutsideError: it cannot be told; the caller must not act.
         """
         ...
 

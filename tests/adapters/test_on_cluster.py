@@ -13,6 +13,7 @@ from backstop.adapters.kube import KubernetesApi
 from backstop.adapters.traffic.gateway_api import GatewayApiTraffic
 from backstop.adapters.workloads.deployment import ACTION_ID, DeploymentWorkload
 from backstop.core.facts import ObjectRef, WorkloadFacts
+from backstop.core.weights import Services
 from backstop.ports import ConflictError
 
 pytestmark = [
@@ -21,7 +22,7 @@ pytestmark = [
 ]
 
 T = TypeVar("T")
-BOTH = frozenset({"model", "fallback"})
+BOTH = Services("model", None, "fallback")
 
 
 # Deployments

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstop.adapters.traffic.gateway_api import GatewayApiTraffic, route_facts
+from backstop.core.weights import Services
 from backstop.ports import InvalidError
 
 Json = dict[str, Any]
-BOTH = frozenset({"model", "fallback"})
+BOTH = Services("model", None, "fallback")
 GATEWAY = {"name": "edge"}
 
 
@@ -183,14 +184,14 @@ def test_a_backend_that_cannot_be_resolved():
     """The gateway's words on a missing backend are kept; a route is not rejected for it."""
     broken = report()
     broken["conditions"][0]["message"] = "Service simple has no port 80"
-    facts = route_facts(route([backend("model")], reports=[broken]), frozenset({"model"}))
+    facts = route_facts(route([backend("model")], reports=[broken]), Services("model", None, None))
     assert facts.in_effect
     assert facts.unresolved == (
         "Gateway/edge cannot resolve a backend: Service simple has no port 80"
     )
     fine = report()
     fine["conditions"][0]["status"] = "True"
-    facts = route_facts(route([backend("model")], reports=[fine]), frozenset({"model"}))
+    facts = route_facts(route([backend("model")], reports=[fine]), Services("model", None, None))
     assert facts.unresolved == ""
 
 

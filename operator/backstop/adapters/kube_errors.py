@@ -19,11 +19,14 @@ from backstop.ports import (
     NotFoundError,
     OutsideError,
     UnavailableError,
+    UnknownKindError,
 )
 
 _MESSAGE_LIMIT: Final = 300
 _LONGEST_RETRY_AFTER: Final = 300.0
 _EXPIRED: Final = 410
+_NOT_FOUND: Final = 404
+_NO_SUCH_KIND: Final = "the server could not find the requested resource"
 _UNPROCESSABLE: Final = 422
 
 _BY_STATUS: Final[Mapping[int, type[OutsideError]]] = {
@@ -67,6 +70,13 @@ def resource(path: str) -> str:
     return f"{kind} {scope}{name}".rstrip(" /")
 
 
+def kind(path: str) -> str:
+    """Return the kind that a path is about, with its API: ``httproutes (gateway.../v1)``."""
+    parts = path.strip("/").split("/")
+    version = parts[1] if parts[0] == "api" else "/".join(parts[1:3])
+    return f"{resource(path).split(' ', 1)[0]} ({version})"
+
+
 def words(text: str) -> str:
     """Return a foreign message on one line of at most 300 characters."""
     return one_line(text, _MESSAGE_LIMIT)
@@ -96,6 +106,8 @@ def translate(
     text = words(said) if isinstance(said, str) and said else f"HTTP {status}"
     details = answer.get("details")
     details = details if isinstance(details, dict) else {}
+    if status == _NOT_FOUND and (not answer or said == _NO_SUCH_KIND):
+        return UnknownKindError(request.say(f"the cluster does not know {kind(request.path)}"))
     if status in _BY_STATUS:
         return _BY_STATUS[status](request.say(text))
     if (

@@ -7,6 +7,7 @@ a fact must send that version back as a precondition.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from types import MappingProxyType
 
 
@@ -42,6 +43,10 @@ class RouteFacts:
     ``accepted_generation`` is the oldest generation among all parents that accepted the route, or
     ``None`` when a parent has rejected it or said nothing; ``message`` then holds its words.
     ``unresolved`` holds a parent's words on a backend that it cannot find, in whichever rule.
+    ``grain`` is into how many parts the router can divide traffic: 0 for any percentage, 1 where it
+    can only switch, the number of pods where their ratio is the split; weights then sum to it.
+    ``parts`` are the further objects that the facts were read from. ``manager`` is the field
+    manager other than ours that wrote the route last, ``gitops`` the tool that owns it.
     """
 
     ref: ObjectRef
@@ -52,6 +57,10 @@ class RouteFacts:
     rules: tuple[RuleWeights, ...]
     message: str = ""
     unresolved: str = ""
+    grain: int = 0
+    parts: tuple[ObjectRef, ...] = ()
+    manager: str = ""
+    gitops: str = ""
 
     @property
     def in_effect(self) -> bool:
@@ -79,6 +88,9 @@ class WorkloadFacts:
     ``fingerprint`` is of the template that the spec asks for now; ``rolled_out`` says that all
     desired pods run it, are available, and no pod of another revision is left.
     ``last_action`` is the id of the last action of ours that changed the template, else empty.
+    ``configuration`` names the ConfigMaps and Secrets that its pods read. ``manager`` is the field
+    manager other than ours that wrote the spec last, ``gitops`` the tool that owns the object
+    (``Argo CD``, ``Flux``), both empty where unknown.
     """
 
     ref: ObjectRef
@@ -92,3 +104,70 @@ class WorkloadFacts:
     paused: bool = False
     last_action: str = ""
     images: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    configuration: tuple[ObjectRef, ...] = ()
+    manager: str = ""
+    gitops: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AutoscalerFacts:
+    """The HorizontalPodAutoscaler that sets the replicas of a workload, with its limits."""
+
+    ref: ObjectRef
+    resource_version: str
+    least: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaFacts:
+    """How many pods a workload wants (``desired``) and has ready.
+
+    ``resource_version`` is that of the scale. Where an ``autoscaler`` sets the number, it is asked
+    for more by its least number, as what it would overwrite is no change.
+    """
+
+    ref: ObjectRef
+    resource_version: str
+    desired: int
+    ready: int
+    autoscaler: AutoscalerFacts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PodFacts:
+    """One pod, by name and uid: another pod of the same name is another pod."""
+
+    namespace: str
+    name: str
+    uid: str
+
+
+class JobState(StrEnum):
+    """How far a Job has come."""
+
+    RUNNING = "Running"
+    COMPLETE = "Complete"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True, slots=True)
+class JobFacts:
+    """A Job that was started for an action; ``message`` holds its controller's words."""
+
+    ref: ObjectRef
+    action_id: str
+    state: JobState
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationChange:
+    """When the data of a ConfigMap or Secret last changed after its creation, and by whom.
+
+    ``changed`` is a Unix time, ``None`` where it never did; ``manager`` is the field manager.
+    """
+
+    ref: ObjectRef
+    changed: float | None
+    manager: str = ""

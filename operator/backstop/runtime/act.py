@@ -110,7 +110,7 @@ class Actor:
         ref = ObjectRef("HTTPRoute", view.namespace, view.spec.traffic.http_route)
         try:
             facts, refusal = await asyncio.gather(
-                self.traffic.read(ref, services.named), self._nobody_behind(view, step, services)
+                self.traffic.read(ref, services), self._nobody_behind(view, step, services)
             )
         except (NotFoundError, InvalidError, ForbiddenError) as error:
             return Plan(str(ref), refusal=str(error))
@@ -197,7 +197,7 @@ class Actor:
         if services is None or view.spec.traffic is None:
             return "the monitor names no route any more"
         ref = ObjectRef("HTTPRoute", view.namespace, view.spec.traffic.http_route)
-        facts = facts or await self.traffic.read(ref, services.named)
+        facts = facts or await self.traffic.read(ref, services)
         live = weights.to_text(weights.current(facts.rules, services))
         if live == action.after:
             learn(facts)

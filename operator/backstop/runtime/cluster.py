@@ -14,6 +14,7 @@ from backstop.adapters.workloads.deployment import workload_facts
 from backstop.api.conditions import ConditionType, Reason
 from backstop.core.conditions import Problem
 from backstop.core.facts import ObjectRef, RouteFacts, WorkloadFacts
+from backstop.core.weights import Services
 from backstop.ports import (
     Clock,
     ForbiddenError,
@@ -48,7 +49,7 @@ class Cluster:
     _workloads: dict[ObjectRef, WorkloadFacts | None] = field(default_factory=dict)
     _changed: dict[ObjectRef, tuple[str, datetime | None]] = field(default_factory=dict)
     _routes: dict[ObjectRef, Mapping[str, Any] | None] = field(default_factory=dict)
-    _read_routes: dict[tuple[ObjectRef, frozenset[str]], RouteFacts] = field(default_factory=dict)
+    _read_routes: dict[tuple[ObjectRef, Services], RouteFacts] = field(default_factory=dict)
 
     def saw(self, ref: ObjectRef, body: Mapping[str, Any] | None) -> bool:
         """Take note of a watched object, ``None`` when it is gone; return whether we care."""
@@ -61,10 +62,11 @@ class Cluster:
             self._workloads[ref] = self._dated(workload_facts(body)) if body is not None else None
         return True
 
-    def learn(self, facts: RouteFacts | WorkloadFacts, services: frozenset[str]) -> None:
+    def learn(self, facts: RouteFacts | WorkloadFacts, services: Services | None) -> None:
         """Take note of what a read or a write has just returned."""
         if isinstance(facts, RouteFacts):
-            self._read_routes[facts.ref, services] = facts
+            if services is not None:
+                self._read_routes[facts.ref, services] = facts
         else:
             self._workloads[facts.ref] = self._dated(facts)
 
@@ -114,7 +116,7 @@ class Cluster:
         if ref is None or services is None:
             return None
         try:
-            facts = await self._route_facts(ref, services.named)
+            facts = await self._route_facts(ref, services)
         except NotFoundError:
             absent = Problem(ConditionType.ROUTE_READY, Reason.ROUTE_NOT_FOUND, _absent(ref))
             problems.append(absent)
@@ -138,7 +140,7 @@ class Cluster:
             problems.append(Problem(ConditionType.ROUTE_READY, Reason.ROUTE_NOT_RESOLVED, said))
         return facts
 
-    async def _route_facts(self, ref: ObjectRef, services: frozenset[str]) -> RouteFacts:
+    async def _route_facts(self, ref: ObjectRef, services: Services) -> RouteFacts:
         known = self._read_routes.get((ref, services))
         if known is None:
             if self._routes.get(ref) is not None:

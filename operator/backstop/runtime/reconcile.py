@@ -175,7 +175,7 @@ class Reconciler:
         services = record.services
 
         def learn(facts: RouteFacts | WorkloadFacts) -> None:
-            self.cluster.learn(facts, services.named if services else frozenset())
+            self.cluster.learn(facts, services)
 
         return write, learn
 
@@ -260,7 +260,7 @@ class Reconciler:
             return ""
         traffic = self.actor.traffic
         try:
-            facts = await traffic.read(ref, services.named)
+            facts = await traffic.read(ref, services)
             saved = record.status.circuit.restore
             if not saved and planned is not None and opening:
                 saved = list(weights.from_text(planned.before).values())

@@ -12,6 +12,8 @@ from typing import Any, Final
 from backstop.adapters.paths import namespaced
 from backstop.adapters.text import one_line
 from backstop.core.facts import ObjectRef, RouteFacts, RuleWeights
+from backstop.core.gitops import last_manager, owner
+from backstop.core.weights import Services
 from backstop.ports import InvalidError, KubeApi
 
 _GROUP: Final = "gateway.networking.k8s.io"
@@ -32,7 +34,7 @@ class GatewayApiTraffic:
         """Work through ``api``, which carries the credentials and the deadlines."""
         self._api = api
 
-    async def read(self, ref: ObjectRef, services: frozenset[str]) -> RouteFacts:
+    async def read(self, ref: ObjectRef, services: Services) -> RouteFacts:
         """Return the rules that list all of ``services``."""
         return route_facts(await self._api.get(_path(ref)), services)
 
@@ -57,7 +59,7 @@ class GatewayApiTraffic:
         return _facts(route, [rule.index for rule in facts.rules])
 
 
-def route_facts(route: Mapping[str, Any], services: frozenset[str]) -> RouteFacts:
+def route_facts(route: Mapping[str, Any], services: Services) -> RouteFacts:
     """Return what an HTTPRoute object (read or watched) says about the rules with ``services``.
 
     Raises:
@@ -68,7 +70,7 @@ def route_facts(route: Mapping[str, Any], services: frozenset[str]) -> RouteFact
     listing = [
         index
         for index, rule in enumerate(_rules(route))
-        if services <= {name for _, name, _ in _backends(rule, namespace)}
+        if services.named <= {name for _, name, _ in _backends(rule, namespace)}
     ]
     return _facts(route, listing)
 
@@ -86,6 +88,8 @@ def _facts(route: Mapping[str, Any], indices: list[int]) -> RouteFacts:
         rules=tuple(_rule_weights(metadata, index, rules[index]) for index in indices),
         message=message,
         unresolved=_unresolved(route),
+        manager=last_manager(metadata),
+        gitops=owner(metadata),
     )
 
 

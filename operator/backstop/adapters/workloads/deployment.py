@@ -13,7 +13,9 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from backstop.adapters.paths import namespaced
+from backstop.adapters.workloads.template import configuration
 from backstop.core.facts import ObjectRef, RevisionFacts, WorkloadFacts
+from backstop.core.gitops import last_manager, owner
 from backstop.ports import ConflictError, KubeApi, NotFoundError
 
 ACTION_ID: Final = "backstop.dev/action-id"
@@ -92,6 +94,9 @@ def workload_facts(deployment: Mapping[str, Any]) -> WorkloadFacts:
         paused=bool(spec.get("paused")),
         last_action=(metadata.get("annotations") or {}).get(ACTION_ID, ""),
         images=MappingProxyType({one["name"]: one.get("image", "") for one in containers}),
+        configuration=configuration(metadata["namespace"], template),
+        manager=last_manager(metadata),
+        gitops=owner(metadata),
     )
 
 
@@ -169,9 +174,9 @@ def _progressed(status: Mapping[str, Any]) -> datetime | None:
 
 
 def _controller_uid(owned: Mapping[str, Any]) -> str:
-    for owner in owned["metadata"].get("ownerReferences") or ():
-        if owner.get("controller"):
-            return str(owner.get("uid", ""))
+    for reference in owned["metadata"].get("ownerReferences") or ():
+        if reference.get("controller"):
+            return str(reference.get("uid", ""))
     return ""
 
 

@@ -16,6 +16,7 @@ from backstop.api import GROUP, VERSION
 from backstop.api.base import ApiModel
 from backstop.api.incident import IncidentSpec, IncidentStatus
 from backstop.api.modelmonitor import ModelMonitorSpec
+from backstop.api.runbook import RunbookSpec, RunbookStatus
 from backstop.api.schema import Schema, as_validations, structural_schema
 from backstop.api.status import ModelMonitorStatus
 from backstop.core.cel import CelRule
@@ -132,7 +133,19 @@ INCIDENT: Final = Kind(
     selectable=(".spec.monitor", ".status.phase"),
 )
 
-KINDS: Final = (MODEL_MONITOR, INCIDENT)
+RUNBOOK: Final = Kind(
+    name="Runbook",
+    plural="runbooks",
+    short_name="rb",
+    description="What is to be done in an incident, step by step and by cause. Monitors of the"
+    " namespace name it; people write it when calm.",
+    spec=RunbookSpec,
+    status=RunbookStatus,
+    columns=(_AGE,),
+    selectable=(),
+)
+
+KINDS: Final = (MODEL_MONITOR, INCIDENT, RUNBOOK)
 
 
 def object_schema(kind: Kind) -> Schema:
@@ -161,7 +174,11 @@ def custom_resource_definition(kind: Kind) -> dict[str, Any]:
         "served": True,
         "storage": True,
         "additionalPrinterColumns": [_column(column) for column in kind.columns],
-        "selectableFields": [{"jsonPath": path} for path in kind.selectable],
+        **(
+            {"selectableFields": [{"jsonPath": path} for path in kind.selectable]}
+            if kind.selectable
+            else {}
+        ),
         "subresources": {"status": {}},
         "schema": {"openAPIV3Schema": object_schema(kind)},
     }

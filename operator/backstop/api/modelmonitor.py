@@ -6,11 +6,13 @@ that says what to change.
 """
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints
 
 from backstop.api.base import ApiModel, KeyedBy
+from backstop.api.maintenance import MaintenanceWindow
+from backstop.api.runbook import RunbookUse
 from backstop.api.signal import Signal
 from backstop.core.cel import cel
 from backstop.core.presets.registry import presets
@@ -29,7 +31,34 @@ class Mode(StrEnum):
     """What Backstop may do with what it decides."""
 
     OBSERVE = "Observe"
+    APPROVE = "Approve"
     ACT = "Act"
+
+
+class Gitops(StrEnum):
+    """What Backstop may change of objects that Argo CD or Flux own."""
+
+    BLOCK = "Block"
+    TRAFFIC_ONLY = "TrafficOnly"
+    PROCEED = "Proceed"
+
+
+class Promotion(StrEnum):
+    """How a candidate that passed its last step becomes what serves production."""
+
+    TEMPLATE = "Template"
+    SWAP_ROLES = "SwapRoles"
+    NEVER = "Never"
+
+
+class OnTimeout(StrEnum):
+    """What becomes of a candidate whose step takes too long."""
+
+    HOLD = "Hold"
+    ABORT = "Abort"
+
+
+WorkloadKind = Literal["Deployment", "StatefulSet", "InferenceService", "Rollout", "Canary"]
 
 
 class OnDelete(StrEnum):
@@ -42,8 +71,8 @@ class OnDelete(StrEnum):
 class Target(ApiModel):
     """The workload that serves production."""
 
-    kind: Literal["Deployment"] = "Deployment"
-    """Kind of the workload."""
+    kind: WorkloadKind = "Deployment"
+    """Kind of the workload: of Kubernetes, KServe, Argo Rollouts (Rollout) or Flagger (Canary)."""
 
     name: DnsName
     """Name of the workload."""
@@ -55,11 +84,40 @@ class Target(ApiModel):
     """Labels that select the target's series; they are added to each selector of each signal."""
 
 
+@cel(
+    "self.steps.isSorted() && self.steps.all(i, self.steps.exists_one(j, j == i))",
+    "steps must grow: write percentages such as 1, 5, 25, 50, 100, each larger than the last",
+    lambda self: sorted(set(self.steps)) == self.steps,
+)
+class Progression(ApiModel):
+    """How the candidate gets more and more of the traffic, as long as it is no worse."""
+
+    steps: Annotated[list[Annotated[int, Field(ge=1, le=100)]], Field(min_length=1, max_length=20)]
+    """Percentages of the traffic, growing: for example 1, 5, 25, 50, 100."""
+
+    min_time: Duration = "2m"
+    """A step lasts at least this long."""
+
+    min_samples: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
+    """Where no signal compares the candidate with the target, a step is left only when the
+    candidate has answered this many requests in it by each signal that counts them."""
+
+    max_time: Duration = "1h"
+    """A step that has not been left by then is at an end; see `onTimeout`."""
+
+    on_timeout: OnTimeout = OnTimeout.HOLD
+    """`Hold` leaves the candidate at its step and says so; `Abort` takes its traffic away."""
+
+    promotion: Promotion = Promotion.TEMPLATE
+    """What follows the step of 100 %: `Template` gives the target the candidate's pod template and
+    then the traffic; `SwapRoles` makes the candidate the target from then on; `Never` waits."""
+
+
 class Candidate(ApiModel):
     """The workload under trial; it receives canary traffic."""
 
-    kind: Literal["Deployment"] = "Deployment"
-    """Kind of the workload."""
+    kind: WorkloadKind = "Deployment"
+    """Kind of the workload: of Kubernetes, KServe, Argo Rollouts (Rollout) or Flagger (Canary)."""
 
     name: DnsName
     """Name of the workload."""
@@ -70,8 +128,8 @@ class Candidate(ApiModel):
     metric_labels: dict[LabelName, LabelValue] = Field(min_length=1, max_length=8)
     """Labels that select the candidate's series."""
 
-    weight: Annotated[int, Field(ge=1, le=50)] | None = None
-    """Percent of traffic for the trial. Without it Backstop leaves the weights as they are, and
+    progression: Progression | None = None
+    """How the candidate gets its traffic. Without it Backstop leaves the weights as they are, and
     only takes the traffic away when the candidate fails."""
 
 
@@ -108,12 +166,67 @@ class Fallback(ApiModel):
     `<monitor>-default-prediction`; list that name in the route with weight 0."""
 
 
-class Traffic(ApiModel):
-    """The router in front of the target."""
+_ROUTERS: Final = (
+    "httpRoute",
+    "grpcRoute",
+    "virtualService",
+    "ingress",
+    "service",
+    "replicaRatio",
+    "inferenceService",
+)
 
-    http_route: DnsName
+
+class ReplicaRatio(ApiModel):
+    """No router: the pods of target and candidate stand behind one Service, and their numbers are
+    the split. It cannot open a circuit.
+    """
+
+
+@cel(
+    f"{' + '.join(f'(has(self.{kind}) ? 1 : 0)' for kind in _ROUTERS)} == 1",
+    f"traffic needs exactly one of {', '.join(_ROUTERS)}",
+    lambda self: len(self.routers) == 1,
+)
+class Traffic(ApiModel):
+    """The router in front of the target; exactly one."""
+
+    http_route: DnsName | None = None
     """Name of the HTTPRoute. Backstop changes only weights, and only in rules that list the
     Services of target, candidate and fallback."""
+
+    grpc_route: DnsName | None = None
+    """Name of the GRPCRoute; as with an HTTPRoute, only weights change."""
+
+    virtual_service: DnsName | None = None
+    """Name of the Istio VirtualService; only weights of its HTTP routes change."""
+
+    ingress: DnsName | None = None
+    """Name of the canary Ingress of ingress-nginx; only its annotation `canary-weight` changes."""
+
+    service: DnsLabel | None = None
+    """Name of a Service in front of all others, whose selector is switched to that of the one that
+    gets the traffic: all or nothing."""
+
+    replica_ratio: ReplicaRatio | None = None
+    """No router: the numbers of pods of target and candidate are the split."""
+
+    inference_service: DnsName | None = None
+    """Name of the KServe InferenceService that splits traffic between its revisions."""
+
+    @property
+    def routers(self) -> dict[str, str]:
+        """The routers that are set: kind and name of the object; exactly one in a valid spec."""
+        found = {
+            "HTTPRoute": self.http_route,
+            "GRPCRoute": self.grpc_route,
+            "VirtualService": self.virtual_service,
+            "Ingress": self.ingress,
+            "Service": self.service,
+            "ReplicaRatio": "" if self.replica_ratio is not None else None,
+            "InferenceService": self.inference_service,
+        }
+        return {kind: name for kind, name in found.items() if name is not None}
 
 
 class Circuit(ApiModel):
@@ -145,14 +258,30 @@ class Rollback(ApiModel):
     """A fault that begins within this time after a revision change is blamed on the release."""
 
 
+class Limits(ApiModel):
+    """How much Backstop may do to one monitor's target; giving traffic back is never limited."""
+
+    cool_down: Duration = "1m"
+    """How long after the end of an incident no workload is changed again."""
+
+    actions_per_hour: Annotated[int, Field(ge=1, le=1000)] = 20
+    """How many actions there may be in an hour."""
+
+    max_reverts: Annotated[int, Field(ge=0, le=20)] = 2
+    """How often a change that somebody else undid is made again in one incident."""
+
+    approval_expires_after: Duration = "30m"
+    """In mode Approve: how long a person may take to answer."""
+
+
 @cel(
     "!has(self.fallback) || has(self.traffic)",
-    "fallback needs traffic.httpRoute: without a route there is no traffic to move",
+    "fallback needs traffic: without a route there is no traffic to move",
     lambda self: self.fallback is None or self.traffic is not None,
 )
 @cel(
     "!has(self.candidate) || has(self.traffic)",
-    "candidate needs traffic.httpRoute: without a route it has no traffic to watch",
+    "candidate needs traffic: without a route it has no traffic to watch",
     lambda self: self.candidate is None or self.traffic is not None,
 )
 @cel(
@@ -187,16 +316,32 @@ class Rollback(ApiModel):
     ),
 )
 @cel(
-    "!has(self.candidate) || self.candidate.name != self.target.name",
+    "!has(self.candidate) || self.candidate.name != self.target.name"
+    " || self.candidate.kind == 'InferenceService'",
     "candidate.name and target.name must differ",
-    lambda self: self.candidate is None or self.candidate.name != self.target.name,
+    lambda self: (
+        self.candidate is None
+        or self.candidate.name != self.target.name
+        or self.candidate.kind == "InferenceService"
+    ),
+)
+@cel(
+    "!has(self.fallback) || !has(self.traffic)"
+    " || !(has(self.traffic.replicaRatio) || has(self.traffic.inferenceService))",
+    "fallback needs a router that knows it: neither replicaRatio nor inferenceService can open a"
+    " circuit; name an httpRoute, a virtualService or a service",
+    lambda self: (
+        self.fallback is None
+        or self.traffic is None
+        or not {"ReplicaRatio", "InferenceService"} & self.traffic.routers.keys()
+    ),
 )
 class ModelMonitorSpec(ApiModel):
     """What to watch, and what may be done."""
 
     mode: Mode = Mode.OBSERVE
-    """`Observe` decides and reports, but changes nothing; `Act` also changes traffic and
-    workloads."""
+    """`Observe` decides and reports, but changes nothing; `Approve` asks a person before each
+    change; `Act` changes traffic and workloads by itself."""
 
     suspend: bool = False
     """Stop looking and acting. Traffic stays as it is."""
@@ -227,6 +372,22 @@ class ModelMonitorSpec(ApiModel):
 
     rollback: Rollback = Rollback()
     """When Backstop may go back to an earlier revision of the target."""
+
+    runbook: RunbookUse = RunbookUse()
+    """What is to be done in an incident; without it, the built-in runbook."""
+
+    limits: Limits = Limits()
+    """How much Backstop may do."""
+
+    gitops: Gitops = Gitops.TRAFFIC_ONLY
+    """What may be changed of objects that Argo CD or Flux own: nothing (`Block`), only the traffic
+    (`TrafficOnly`), or all that the runbook says (`Proceed`)."""
+
+    maintenance: Annotated[list[MaintenanceWindow], Field(max_length=16)] = Field(
+        default_factory=list
+    )
+    """When people work on the model: Backstop goes on watching, and holds all actions but those
+    that give traffic back."""
 
     signals: Annotated[list[Signal], Field(min_length=1, max_length=32), KeyedBy(("name",))]
     """What must hold."""

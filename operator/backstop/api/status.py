@@ -68,20 +68,44 @@ class CircuitPhase(StrEnum):
 
 
 class TrialPhase(StrEnum):
-    """The state of the candidate's trial."""
+    """The state of the candidate's trial; `Promoting` lasts until the target runs its version."""
 
     TRIAL = "Trial"
+    PAUSED = "Paused"
+    PROMOTING = "Promoting"
+    PROMOTED = "Promoted"
     ABORTED = "Aborted"
 
 
+class Finding(StrEnum):
+    """What the diagnosis found beside the cause; the steps of a runbook can depend on it."""
+
+    FOLLOWS_RELEASE = "FollowsRelease"
+    CONFIGURATION_CHANGED = "ConfigurationChanged"
+    BOTH_FAIL = "BothFail"
+    CANDIDATE_BETTER = "CandidateBetter"
+    ONE_POD = "OnePod"
+    SATURATED = "Saturated"
+    SLOW = "Slow"
+    ROLLBACK_HELPS = "RollbackHelps"
+
+
 class StepKind(StrEnum):
-    """What an action does. Each is a change of a target or of traffic."""
+    """What an action does."""
 
     OPEN_CIRCUIT = "openCircuit"
     PROBE_CIRCUIT = "probeCircuit"
     CLOSE_CIRCUIT = "closeCircuit"
     SHIFT_TRAFFIC = "shiftTraffic"
     ROLLBACK = "rollback"
+    SCALE = "scale"
+    RESTART = "restart"
+    PAUSE_ROLLOUT = "pauseRollout"
+    RUN_JOB = "runJob"
+    CALL_WEBHOOK = "callWebhook"
+    NOTIFY = "notify"
+    WAIT_FOR_APPROVAL = "waitForApproval"
+    PROMOTE = "promote"
 
 
 class ActionState(StrEnum):
@@ -92,6 +116,18 @@ class ActionState(StrEnum):
     VERIFIED = "Verified"
     FAILED = "Failed"
     OBSERVED = "Observed"
+
+
+class Progress(StrEnum):
+    """How far a step of the runbook has come."""
+
+    WAITING = "Waiting"
+    RUNNING = "Running"
+    DONE = "Done"
+    HELPED = "Helped"
+    NOT_HELPED = "NotHelped"
+    FAILED = "Failed"
+    SKIPPED = "Skipped"
 
 
 class SignalStatus(ApiModel):
@@ -125,6 +161,9 @@ class Action(ApiModel):
     step: StepKind
     """What is changed, and to what end."""
 
+    name: Name = ""
+    """Name of the runbook's step that asked for it."""
+
     state: ActionState
     """How far the action has come; `Observed` was decided in mode Observe and not carried out."""
 
@@ -151,6 +190,45 @@ class Action(ApiModel):
 
     message: Sentence = ""
     """What became of it, if anything is worth saying."""
+
+
+class StepProgress(ApiModel):
+    """How far a step of the runbook has come in this incident."""
+
+    name: Name
+    """Name of the step."""
+
+    step: StepKind
+    """What the step does."""
+
+    state: Progress
+    """`Waiting` for approval, `Running` until it helped or did not, `Done` where nothing is to
+    recover, `Skipped` where it was not needed."""
+
+    since: MicroTime
+    """When it came to this."""
+
+    why: Annotated[str, StringConstraints(max_length=300)] = ""
+    """Why."""
+
+
+class Approval(ApiModel):
+    """What a person is asked to approve."""
+
+    id: Annotated[str, StringConstraints(max_length=64)]
+    """Id of the action; `backstop approve` or the annotation `backstop.dev/approve` names it."""
+
+    step: StepKind
+    """What would be done."""
+
+    asked: MicroTime
+    """Since when it waits."""
+
+    expires: MicroTime
+    """When it counts as refused."""
+
+    why: Sentence = ""
+    """Why it would be done."""
 
 
 class CircuitStatus(ApiModel):
@@ -186,6 +264,18 @@ class CandidateStatus(ApiModel):
 
     weight: Annotated[int, Field(ge=0, le=100)] | None = None
     """The percentage that Backstop last gave the candidate, if it did."""
+
+    step: Annotated[int, Field(ge=0, le=20)] = 0
+    """Which step of the progression it is at, counted from 0."""
+
+    step_since: MicroTime | None = None
+    """When the step began; what was measured before says nothing about it."""
+
+    why: Annotated[str, StringConstraints(max_length=300)] = ""
+    """Why the trial is where it is."""
+
+    answered: Name = ""
+    """The request in the annotation `backstop.dev/candidate` that was answered last."""
 
 
 class SequentialTest(ApiModel):
@@ -271,6 +361,23 @@ class Episode(ApiModel):
     actions: Annotated[list[Action], Field(max_length=24)] = Field(default_factory=list)
     """What was done, oldest first."""
 
+    findings: Annotated[list[Finding], Field(max_length=8)] = Field(default_factory=list)
+    """What was found beside the cause."""
+
+    pod: Name = ""
+    """The one pod that carries most of the fault, if one does."""
+
+    runbook: Name = ""
+    """Which runbook is carried out: the name of a Runbook, `inline` or `built-in`."""
+
+    steps: Annotated[list[StepProgress], Field(max_length=12), KeyedBy(("name",))] = Field(
+        default_factory=list
+    )
+    """How far the runbook has come; steps that are not listed are still to come."""
+
+    reverts: Annotated[int, Field(ge=0)] = 0
+    """How often somebody else undid what was done in this incident."""
+
 
 class ModelMonitorStatus(ApiModel):
     """What Backstop knows and has done."""
@@ -310,6 +417,15 @@ class ModelMonitorStatus(ApiModel):
 
     evidence_from: MicroTime | None = None
     """Only samples after this are evidence: the last action was taken on what came before."""
+
+    approval: Approval | None = None
+    """What a person is asked to approve."""
+
+    held: Annotated[str, StringConstraints(max_length=300)] = ""
+    """Why actions are held back, if they are."""
+
+    promoted: Name = ""
+    """Name of the candidate that has the target's role since its promotion by SwapRoles."""
 
     action: Action | None = None
     """The action under way, from its intent until it is verified or has failed."""

@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from backstop.api.modelmonitor import ModelMonitorSpec
+from backstop.api.runbook import Causes, RunbookStep
 from backstop.api.status import Arm, ModelMonitorStatus, StepKind
-from backstop.core.facts import RouteFacts, WorkloadFacts
+from backstop.core.facts import ConfigurationChange, JobFacts, RouteFacts, WorkloadFacts
+from backstop.core.fleet import Fleet
 from backstop.core.inquiry import SignalKey
+from backstop.core.requests import Requests
 from backstop.core.verdicts import History, Look
 from backstop.core.weights import Services
 
@@ -33,7 +36,12 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One monitor as it stands at ``now`` (Unix time): what is wanted, known, and measured."""
+    """One monitor as it stands at ``now`` (Unix time): what is wanted, known, and measured.
+
+    ``runbook`` holds the monitor's own steps by cause, ``None`` where it has none. ``jobs`` are
+    those of actions under way, by action id; ``configuration`` is what changed of the ConfigMaps
+    and Secrets of the target, read only while something is breached.
+    """
 
     namespace: str
     name: str
@@ -47,6 +55,12 @@ class View:
     target: WorkloadFacts | None = None
     candidate: WorkloadFacts | None = None
     route: RouteFacts | None = None
+    runbook: Causes | None = None
+    runbook_name: str = "built-in"
+    requests: Requests = field(default_factory=Requests)
+    fleet: Fleet = field(default_factory=Fleet)
+    jobs: Mapping[str, JobFacts] = field(default_factory=lambda: MappingProxyType({}))
+    configuration: tuple[ConfigurationChange, ...] = ()
 
     @property
     def services(self) -> Services | None:
@@ -79,12 +93,17 @@ def services(monitor: str, spec: ModelMonitorSpec, status: ModelMonitorStatus) -
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing to do now, and why. ``candidate_weight`` (percent) belongs to shiftTraffic."""
+    """One thing to do now, and why.
+
+    ``candidate_weight`` (percent) belongs to shiftTraffic. ``of`` is the runbook's step that asks
+    for it, ``None`` where the breaker or the progression does.
+    """
 
     kind: StepKind
     action_id: str
     why: str
     candidate_weight: int = 0
+    of: RunbookStep | None = None
 
 
 @dataclass(frozen=True, slots=True)

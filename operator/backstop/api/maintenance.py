@@ -56,7 +56,7 @@ TimeZone = Annotated[
     ),
 )
 class MaintenanceWindow(ApiModel):
-    """A weekly window (`days`, `opens`, `closes`, `timezone`), or a single one (`begins`, `ends`)."""
+    """A weekly window (`days`, `opens`, `closes`), or a single one (`begins`, `ends`)."""
 
     days: Annotated[list[Day], Field(max_length=7)] = Field(default_factory=list)
     """Days on which it opens; without any, each day."""

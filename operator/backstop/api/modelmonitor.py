@@ -178,8 +178,9 @@ _ROUTERS: Final = (
 
 
 class ReplicaRatio(ApiModel):
-    """No router: the pods of target and candidate stand behind one Service, and their numbers are
-    the split. It cannot open a circuit.
+    """No router: the pods of target and candidate stand behind one Service.
+
+    Their numbers are the split; a circuit cannot be opened this way.
     """
 
 

@@ -1,14 +1,12 @@
-"""The runbook of an incident on the target, as a circuit breaker with a repair in between.
+"""The circuit breaker of a target, from the moment the runbook has opened it.
 
-Closed: a breach opens the circuit. Open: repair if a repair would help, then wait for it or for the
-open interval, then probe. Half-open: a breach opens again, for twice as long; health for long
-enough closes. Unknown moves nothing in any phase.
+Open: wait for a repair or for the open interval, then probe. Half-open: a breach opens again, for
+twice as long; health for long enough closes. Unknown moves nothing in any phase.
 """
 
 from backstop.api.status import (
     ActionState,
     Arm,
-    Cause,
     CircuitPhase,
     Episode,
     StepKind,
@@ -18,49 +16,34 @@ from backstop.core.diagnosis import Diagnosis
 from backstop.core.units import say_seconds, seconds
 from backstop.core.view import Step, View
 
+_HOLD_BACK = frozenset({StepKind.ROLLBACK, StepKind.RESTART, StepKind.SCALE})
+"""Repairs during which the target is not probed: its pods are being replaced."""
+
 
 def next_step(view: View, episode: Episode, diagnosis: Diagnosis | None) -> Step | None:
-    """Return the next step of ``episode`` on the target, ``None`` where there is nothing to do."""
-    phase = view.status.circuit.phase
-    if phase is CircuitPhase.HALF_OPEN:
-        return _half_open(view, episode, diagnosis)
-    if phase is CircuitPhase.OPEN:
-        return _rollback(view, episode) or _probe(view, episode)
-    if diagnosis is None or diagnosis.arm is not Arm.TARGET:
+    """Return the breaker's next step in ``episode``, ``None`` where there is nothing to do."""
+    match view.status.circuit.phase:
+        case CircuitPhase.HALF_OPEN:
+            return _half_open(view, episode, diagnosis)
+        case CircuitPhase.OPEN:
+            return _probe(view, episode)
+        case CircuitPhase.CLOSED:  # pragma: no branch - mypy proves that there is no other phase
+            return None
+
+
+def open_again(view: View, episode: Episode, why: str) -> Step | None:
+    """Return the step that gives the traffic to the fallback once more."""
+    if view.services is None or view.services.fallback is None:
         return None
-    return _open(view, episode, episode.why) or _rollback(view, episode)
+    return _step(view, episode, StepKind.OPEN_CIRCUIT, why)
 
 
 def _step(view: View, episode: Episode, kind: StepKind, why: str) -> Step | None:
     if not episodes.may_try(episode, kind, view.now, mode=view.spec.mode):
         return None
-    ordinal = view.status.circuit.openings if kind in _REPEATED else 0
     failed = sum(a.state is ActionState.FAILED for a in episodes.actions(episode, kind))
-    action = episodes.action_id(view.uid, episode.name, kind, ordinal * 100 + failed)
-    return Step(kind, action, why)
-
-
-_REPEATED = frozenset({StepKind.OPEN_CIRCUIT, StepKind.PROBE_CIRCUIT, StepKind.CLOSE_CIRCUIT})
-
-
-def _open(view: View, episode: Episode, why: str) -> Step | None:
-    services = view.services
-    if services is None or services.fallback is None:
-        return None
-    return _step(view, episode, StepKind.OPEN_CIRCUIT, why)
-
-
-def _rollback(view: View, episode: Episode) -> Step | None:
-    blamed = episode.cause is Cause.RELEASE and episode.arm is Arm.TARGET
-    if not blamed or not view.spec.rollback.enabled or view.target is None:
-        return None
-    done = episodes.actions(episode, StepKind.ROLLBACK)
-    if any(a.applied_at is not None for a in done):
-        return None
-    current = view.status.revisions.current
-    if current is None or current.since > episode.detected:
-        return None
-    return _step(view, episode, StepKind.ROLLBACK, episode.why)
+    ordinal = view.status.circuit.openings * 100 + episode.reverts * 10_000 + failed
+    return Step(kind, episodes.action_id(view.uid, episode.name, kind, ordinal), why)
 
 
 def _probe(view: View, episode: Episode) -> Step | None:
@@ -79,14 +62,14 @@ def _probe(view: View, episode: Episode) -> Step | None:
 
 def _repair_under_way(episode: Episode) -> bool:
     return any(
-        action.state is ActionState.APPLIED
-        for action in episodes.actions(episode, StepKind.ROLLBACK)
+        action.state is ActionState.APPLIED and action.step in _HOLD_BACK
+        for action in episode.actions
     )
 
 
 def _half_open(view: View, episode: Episode, diagnosis: Diagnosis | None) -> Step | None:
     if diagnosis is not None and diagnosis.arm is Arm.TARGET:
-        return _open(view, episode, f"the probe failed: {diagnosis.why}")
+        return open_again(view, episode, f"the probe failed: {diagnosis.why}")
     since = view.status.circuit.since
     probed = view.now - since.timestamp() if since else 0.0
     if probed < seconds(view.spec.circuit.probe_for):

@@ -17,9 +17,10 @@ from backstop.api.status import (
     ModelMonitorStatus,
     Severity,
     SignalStatus,
+    StepKind,
     Verdict,
 )
-from backstop.core import breaker, checkpoint, explain, journal, revisions, trial
+from backstop.core import breaker, checkpoint, explain, journal, revisions, runbook, trial
 from backstop.core import episode as episodes
 from backstop.core.diagnosis import Diagnosis, ReleaseContext, diagnose
 from backstop.core.units import seconds
@@ -38,6 +39,7 @@ def decide(view: View) -> Decision:
     settle = SCRAPES_TO_SETTLE * (view.look.scrape_interval or 0.0)
     diagnosis = diagnose(view.look.verdicts, _release(view), settle=settle)
     view = replace(view, status=_begin_or_resolve(view, diagnosis))
+    view = replace(view, status=_carried_on(view, diagnosis))
     step = _next_step(view, diagnosis)
     if step is not None and step.candidate_weight:
         memory = replace(memory, trial_asked=view.now)
@@ -85,7 +87,7 @@ def _observe(view: View, memory: Memory) -> ModelMonitorStatus:
         known, healthy_since=memory.healthy_since, good_after=good_after, now=view.now
     )
     status = view.status.model_copy(update={"revisions": known, "candidate": trial.observe(view)})
-    return journal.verify(status, view.route, view.target, view.now)
+    return journal.verify(status, replace(view, status=status))
 
 
 def _meaningful(view: View, before: CandidateStatus | None) -> Look:
@@ -127,7 +129,10 @@ def _supersedes(diagnosis: Diagnosis, episode: Episode | None) -> bool:
 
 def _is_over(view: View, episode: Episode) -> bool:
     circuit_used = view.status.circuit.phase is not CircuitPhase.CLOSED
-    repairing = any(action.state is ActionState.APPLIED for action in episode.actions)
+    repairing = any(
+        action.state is ActionState.APPLIED and action.step is not StepKind.RUN_JOB
+        for action in episode.actions
+    )
     if circuit_used or repairing or view.status.action is not None:
         return False
     if episode.arm is Arm.CANDIDATE and not trial.is_of(view, episode):
@@ -141,7 +146,27 @@ def _next_step(view: View, diagnosis: Diagnosis | None) -> Step | None:
         return trial.start(view)
     if episode.arm is Arm.CANDIDATE:
         return trial.abort(view, episode)
-    return breaker.next_step(view, episode, diagnosis)
+    return runbook.next_step(view, episode, diagnosis) or breaker.next_step(
+        view, episode, diagnosis
+    )
+
+
+def _carried_on(view: View, diagnosis: Diagnosis | None) -> ModelMonitorStatus:
+    """Return the status with the runbook as far as it has come."""
+    episode = episodes.under_way(view.status)
+    if episode is None or episode.severity is Severity.P2 or episode.arm is Arm.CANDIDATE:
+        return view.status
+    episode = runbook.advance(view, _learnt(view, episode, diagnosis))
+    episode = runbook.settle(view, episode, diagnosis)
+    return view.status.model_copy(update={"incident": episode})
+
+
+def _learnt(view: View, episode: Episode, diagnosis: Diagnosis | None) -> Episode:
+    """Return the episode with what was found since it began."""
+    found = {*episode.findings, *(diagnosis.findings if diagnosis else ())}
+    pod = episode.pod or (diagnosis.pod if diagnosis else "")
+    update = {"findings": sorted(found), "pod": pod, "runbook": runbook.source_of(view, episode)}
+    return episode.model_copy(update=update)
 
 
 def _signals(status: ModelMonitorStatus, verdicts: tuple[SignalVerdict, ...]) -> list[SignalStatus]:

@@ -45,6 +45,8 @@ def begin(monitor: str, diagnosis: Diagnosis, now: float) -> Episode:
             "detected": now,
             "why": diagnosis.why[:1024],
             "evidence": [line[:300] for line in diagnosis.evidence][:12],
+            "findings": sorted(diagnosis.findings),
+            "pod": diagnosis.pod,
         }
     )
 
@@ -56,15 +58,20 @@ def actions(episode: Episode, kind: StepKind) -> list[Action]:
 
 def with_action(episode: Episode, action: Action) -> Episode:
     """Return the episode with ``action`` added, or replaced where its id is known."""
-    others = [known for known in episode.actions if known.id != action.id]
-    kept = (
-        [*others, action]
-        if len(others) == len(episode.actions)
-        else [action if known.id == action.id else known for known in episode.actions]
-    )
-    if len(kept) > MAX_ACTIONS:
-        kept = [*kept[:_KEPT_FIRST], *kept[_KEPT_FIRST - MAX_ACTIONS :]]
+    known = any(one.id == action.id for one in episode.actions)
+    kept = [action if one.id == action.id else one for one in episode.actions]
+    kept = kept if known else [*kept, action]
+    while len(kept) > MAX_ACTIONS:
+        del kept[_least_telling(kept)]
     return episode.model_copy(update={"actions": kept})
+
+
+def _least_telling(actions: list[Action]) -> int:
+    """Return the place of the action to forget: an old one of the breaker, else of the runbook."""
+    middle = range(_KEPT_FIRST, len(actions) - 1)
+    done = [i for i in middle if actions[i].state is not ActionState.APPLIED]
+    nameless = [i for i in done if not actions[i].name]
+    return next(iter(nameless or done), _KEPT_FIRST)
 
 
 def action_id(uid: str, scope: str, kind: StepKind, ordinal: int) -> str:
@@ -73,22 +80,33 @@ def action_id(uid: str, scope: str, kind: StepKind, ordinal: int) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def may_try(episode: Episode, kind: StepKind, now: float, *, mode: Mode) -> bool:
+def may_try(episode: Episode, kind: StepKind, now: float, *, mode: Mode, name: str = "") -> bool:
     """Return whether ``kind`` may be tried: later after each failure, and not after five.
 
-    What gives the traffic back to the target is never given up, only tried less and less often. In
-    Observe a step is recorded once, and the record stands in for it from then on.
+    ``name`` is that of the runbook's step, empty for what the breaker does by itself. What gives
+    the traffic back to the target is never given up, only tried less and less often. In Observe a
+    step is recorded once, and the record stands in for it from then on.
     """
-    tried = actions(episode, kind)
+    tried = _tried(episode, kind, name)
     if mode is Mode.OBSERVE and any(a.state is ActionState.OBSERVED for a in tried):
         return False
     failed = [a for a in tried if a.state is ActionState.FAILED]
     if not failed:
         return True
-    if len(failed) >= len(_RETRY_AFTER) and kind not in _NEVER_GIVEN_UP:
+    if is_given_up(episode, kind, name):
         return False
     wait = _RETRY_AFTER[min(len(failed), len(_RETRY_AFTER)) - 1]
     return now >= failed[-1].planned_at.timestamp() + wait
+
+
+def is_given_up(episode: Episode, kind: StepKind, name: str = "") -> bool:
+    """Return whether ``kind`` has failed too often to be tried again."""
+    failed = [a for a in _tried(episode, kind, name) if a.state is ActionState.FAILED]
+    return len(failed) >= len(_RETRY_AFTER) and kind not in _NEVER_GIVEN_UP
+
+
+def _tried(episode: Episode, kind: StepKind, name: str) -> list[Action]:
+    return [action for action in actions(episode, kind) if action.name == name]
 
 
 def evidence_cleared(episode: Episode, verdicts: Iterable[SignalVerdict]) -> bool:

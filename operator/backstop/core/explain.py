@@ -16,6 +16,14 @@ _DOING = {
     StepKind.CLOSE_CIRCUIT: "closing the circuit",
     StepKind.SHIFT_TRAFFIC: "shifting the candidate's traffic",
     StepKind.ROLLBACK: "rolling back",
+    StepKind.SCALE: "scaling out",
+    StepKind.RESTART: "restarting",
+    StepKind.PAUSE_ROLLOUT: "pausing the rollout",
+    StepKind.RUN_JOB: "running a Job",
+    StepKind.CALL_WEBHOOK: "calling a webhook",
+    StepKind.NOTIFY: "telling people",
+    StepKind.WAIT_FOR_APPROVAL: "waiting for approval",
+    StepKind.PROMOTE: "promoting the candidate",
 }
 
 

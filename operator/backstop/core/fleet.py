@@ -11,8 +11,8 @@ class Fleet:
     ``monitors`` is how many are watched in mode Act or Approve, ``acting`` how many of them have an
     incident under way in which something was done or is about to be, this one not counted.
     ``namespace_actions`` and ``actions`` count those of the last hour, in the monitor's namespace
-    and everywhere; the other four are what the operator's configuration allows. ``blast_radius`` is a
-    share in [0, 1].
+    and everywhere; the other four are what the operator's configuration allows. ``blast_radius``
+    is a share in [0, 1].
     """
 
     stopped: str = ""

@@ -7,6 +7,7 @@ action after a crash is in the intent itself, so resuming and doing are the same
 from typing import TypeVar
 
 from backstop.api.base import ApiModel
+from backstop.api.runbook import MESSAGES, REPAIRS
 from backstop.api.status import (
     Action,
     ActionState,
@@ -15,14 +16,15 @@ from backstop.api.status import (
     CircuitStatus,
     Episode,
     ModelMonitorStatus,
+    Progress,
     Severity,
     StepKind,
+    StepProgress,
 )
-from backstop.core import weights
+from backstop.core import effects, runbook, weights
 from backstop.core.episode import resolve, under_way, with_action
-from backstop.core.facts import RouteFacts, WorkloadFacts
 from backstop.core.revisions import record_bad
-from backstop.core.units import seconds
+from backstop.core.units import say_seconds, seconds
 from backstop.core.view import Step, View
 
 VERIFY_WITHIN = 600.0
@@ -38,6 +40,7 @@ def intent(view: View, step: Step, *, subject: str, before: str, after: str) -> 
         {
             "id": step.action_id,
             "step": step.kind,
+            "name": step.of.name if step.of else "",
             "state": ActionState.PLANNED,
             "subject": subject,
             "before": before,
@@ -60,10 +63,12 @@ def applied(view: View, action: Action, now: float) -> ModelMonitorStatus:
     status = view.status
     done = _changed(action, state=ActionState.APPLIED, applied_at=now)
     status = status.model_copy(update={"action": None})
-    status = _changed(status, evidence_from=now)
+    if action.step not in MESSAGES:
+        status = _changed(status, evidence_from=now)
     episode = under_way(status)
     if episode is not None:
-        status = status.model_copy(update={"incident": with_action(episode, done)})
+        episode = _running(with_action(episode, done), done, now)
+        status = status.model_copy(update={"incident": episode})
     match action.step:
         case StepKind.OPEN_CIRCUIT:
             return _opened(view, status, done, now)
@@ -73,9 +78,25 @@ def applied(view: View, action: Action, now: float) -> ModelMonitorStatus:
             return _closed(status, now)
         case StepKind.SHIFT_TRAFFIC:
             return _shifted(view, status, done, now)
-        case StepKind.ROLLBACK:  # pragma: no branch - mypy proves that there is no other kind
+        case StepKind.ROLLBACK:
             bad = record_bad(status.revisions, done.before)
             return status.model_copy(update={"revisions": bad})
+        case StepKind.NOTIFY | StepKind.CALL_WEBHOOK:
+            return _verified(status, done, now)
+        case _:
+            return status
+
+
+def _running(episode: Episode, action: Action, now: float) -> Episode:
+    """Return ``episode`` with the runbook's step that asked for ``action`` as one that runs."""
+    known = next((one for one in episode.steps if one.name == action.name), None)
+    if not action.name or (known is not None and known.state is Progress.RUNNING):
+        return episode
+    entry = StepProgress.model_validate(
+        {"name": action.name, "step": action.step, "state": Progress.RUNNING, "since": now}
+    )
+    others = [one for one in episode.steps if one.name != action.name]
+    return episode.model_copy(update={"steps": [*others, entry]})
 
 
 def _mitigated(status: ModelMonitorStatus, now: float) -> ModelMonitorStatus:
@@ -145,74 +166,66 @@ def failed(view: View, action: Action, message: str) -> ModelMonitorStatus:
     if episode is None:
         return status
     undone = _changed(action, state=ActionState.FAILED, message=message[:1024])
-    worse = _changed(with_action(episode, undone), severity=Severity.P0)
-    return status.model_copy(update={"incident": worse})
+    episode = _running(with_action(episode, undone), undone, view.now)
+    if action.step not in MESSAGES:
+        episode = _changed(episode, severity=Severity.P0)
+    return status.model_copy(update={"incident": episode})
 
 
 def observed(episode: Episode, action: Action) -> Episode:
     """Return the episode with ``action`` as something that would have been done."""
     said = "not carried out: the mode is Observe"
-    return with_action(episode, _changed(action, state=ActionState.OBSERVED, message=said))
+    seen = _changed(action, state=ActionState.OBSERVED, message=said)
+    return _running(with_action(episode, seen), seen, action.planned_at.timestamp())
 
 
-def verify(
-    status: ModelMonitorStatus,
-    route: RouteFacts | None,
-    target: WorkloadFacts | None,
-    now: float,
-) -> ModelMonitorStatus:
+def verify(status: ModelMonitorStatus, view: View) -> ModelMonitorStatus:
     """Return the status with each applied action verified that is seen to be in effect."""
     episode = under_way(status)
-    if episode is None:
-        return status
-    for action in episode.actions:
+    for action in episode.actions if episode else ():
         if action.state is ActionState.APPLIED:
-            status = _verify_one(status, action, route, target, now)
+            status = _verify_one(status, action, view)
     return status
 
 
-def _verify_one(
-    status: ModelMonitorStatus,
-    action: Action,
-    route: RouteFacts | None,
-    target: WorkloadFacts | None,
-    now: float,
-) -> ModelMonitorStatus:
+def _verify_one(status: ModelMonitorStatus, action: Action, view: View) -> ModelMonitorStatus:
     episode = under_way(status)
     if episode is None or action.applied_at is None:
         return status
-    if _in_effect(action, route, target):
-        done = _changed(action, state=ActionState.VERIFIED, verified_at=now)
-        seen = with_action(episode, done)
-        if action.step is StepKind.ROLLBACK:
-            return _repaired(status, seen, now)
-        return status.model_copy(update={"incident": seen})
+    if effects.in_effect(action, view):
+        return _verified(status, action, view.now)
     superseded = any(
         later.step in weights.TRAFFIC_STEPS and later.planned_at > action.planned_at
         for later in episode.actions
     )
     if action.step in weights.TRAFFIC_STEPS and superseded:
         return status
-    if now < action.applied_at.timestamp() + VERIFY_WITHIN:
+    why = effects.failure(action, view)
+    if not why and view.now >= action.applied_at.timestamp() + _patience(view, episode, action):
+        why = f"not in effect after {say_seconds(_patience(view, episode, action))}"
+    if not why:
         return status
-    late = _changed(
-        action, state=ActionState.FAILED, message=f"not in effect after {VERIFY_WITHIN:.0f} s"
-    )
+    late = _changed(action, state=ActionState.FAILED, message=why[:1024])
     worse = _changed(with_action(episode, late), severity=Severity.P0)
     return status.model_copy(update={"incident": worse})
 
 
-def _in_effect(action: Action, route: RouteFacts | None, target: WorkloadFacts | None) -> bool:
-    if action.step is StepKind.ROLLBACK:
-        return target is not None and target.fingerprint == action.after and target.rolled_out
-    if route is None or not route.in_effect:
-        return False
-    found = {rule.index: rule.weights for rule in route.rules}
-    return all(
-        found.get(index, {}).get(name) == weight
-        for index, rule in weights.from_text(action.after).items()
-        for name, weight in rule.items()
-    )
+def _patience(view: View, episode: Episode, action: Action) -> float:
+    """Return after how many seconds an action that is not in effect has failed."""
+    steps = runbook.steps_of(view, episode)
+    named = next((one.timeout for one in steps if one.name == action.name), None)
+    return VERIFY_WITHIN if named is None else seconds(named)
+
+
+def _verified(status: ModelMonitorStatus, action: Action, now: float) -> ModelMonitorStatus:
+    episode = under_way(status)
+    if episode is None:
+        return status
+    done = _changed(action, state=ActionState.VERIFIED, verified_at=now)
+    episode = with_action(episode, done)
+    if action.step in REPAIRS:
+        return _repaired(status, episode, now)
+    return status.model_copy(update={"incident": episode})
 
 
 def _repaired(status: ModelMonitorStatus, episode: Episode, now: float) -> ModelMonitorStatus:

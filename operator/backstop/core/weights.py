@@ -118,7 +118,14 @@ def from_text(text: str) -> RuleMap:
     }
 
 
-TRAFFIC_STEPS = frozenset(StepKind) - {StepKind.ROLLBACK}
+TRAFFIC_STEPS = frozenset(
+    {
+        StepKind.OPEN_CIRCUIT,
+        StepKind.PROBE_CIRCUIT,
+        StepKind.CLOSE_CIRCUIT,
+        StepKind.SHIFT_TRAFFIC,
+    }
+)
 """The steps that move traffic."""
 
 

@@ -1,0 +1,298 @@
+"""Which step of the runbook is next, and what became of those that were taken.
+
+Guarantees: mitigation comes before any notification that stands in front of it; a repair is waited
+for, in effect and then in what recovers, before the next one; a step is taken at most once in an
+incident, except that one which failed is tried again; Unknown neither starts a step nor ends the
+wait for recovery.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from backstop.api.runbook import (
+    MESSAGES,
+    MITIGATIONS,
+    OnFailure,
+    Pods,
+    RunbookStep,
+)
+from backstop.api.status import (
+    Action,
+    ActionState,
+    Arm,
+    CircuitPhase,
+    Episode,
+    Finding,
+    Progress,
+    Severity,
+    StepKind,
+    StepProgress,
+    Verdict,
+)
+from backstop.core import episode as episodes
+from backstop.core.built_in import BUILT_IN
+from backstop.core.diagnosis import Diagnosis
+from backstop.core.units import say_seconds, seconds
+from backstop.core.verdicts import SignalVerdict, overall
+from backstop.core.view import Step, View
+
+_OVER = frozenset(
+    {
+        Progress.DONE,
+        Progress.HELPED,
+        Progress.NOT_HELPED,
+        Progress.FAILED,
+        Progress.SKIPPED,
+    }
+)
+_IN_VAIN = frozenset({Progress.NOT_HELPED, Progress.FAILED})
+
+
+def steps_of(view: View, episode: Episode) -> Sequence[RunbookStep]:
+    """Return the steps for the episode's cause: the monitor's own, else the built-in ones."""
+    own = view.runbook.steps(episode.cause) if view.runbook else None
+    return (BUILT_IN.steps(episode.cause) or []) if own is None else own
+
+
+def source_of(view: View, episode: Episode) -> str:
+    """Return where the steps come from: a Runbook's name, ``inline`` or ``built-in``."""
+    own = view.runbook.steps(episode.cause) if view.runbook else None
+    return "built-in" if own is None else view.runbook_name
+
+
+def advance(view: View, episode: Episode) -> Episode:
+    """Return ``episode`` with what became of the steps that run, and P0 if one was in vain."""
+    for step in steps_of(view, episode):
+        known = progress_of(episode, step)
+        if known is None or known.state is not Progress.RUNNING:
+            continue
+        state, why = _outcome(view, episode, step)
+        if state is not Progress.RUNNING:
+            episode = noted(episode, step, state, why, view.now)
+        if state in _IN_VAIN:
+            episode = episode.model_copy(update={"severity": Severity.P0})
+    return episode
+
+
+def progress_of(episode: Episode, step: RunbookStep) -> StepProgress | None:
+    """Return how far ``step`` has come, ``None`` where its turn has not come."""
+    return next((one for one in episode.steps if one.name == step.name), None)
+
+
+def noted(episode: Episode, step: RunbookStep, state: Progress, why: str, now: float) -> Episode:
+    """Return ``episode`` with the progress of ``step``."""
+    entry = StepProgress.model_validate(
+        {"name": step.name, "step": step.kind, "state": state, "since": now, "why": why[:300]}
+    )
+    others = [one for one in episode.steps if one.name != step.name]
+    return episode.model_copy(update={"steps": [*others, entry]})
+
+
+def _outcome(view: View, episode: Episode, step: RunbookStep) -> tuple[Progress, str]:
+    """Return to what state a running step has come."""
+    action = _last(episode, step)
+    if action is None:
+        return Progress.FAILED, "nothing is known of its action any more"
+    if action.state is ActionState.FAILED:
+        if _may_retry(view, episode, step, action):
+            return Progress.RUNNING, ""
+        return Progress.FAILED, action.message
+    if action.state is ActionState.OBSERVED:
+        return _recovery(view, episode, step, action.planned_at.timestamp())
+    if action.state is not ActionState.VERIFIED or action.verified_at is None:
+        return Progress.RUNNING, ""
+    return _recovery(view, episode, step, action.verified_at.timestamp())
+
+
+def _last(episode: Episode, step: RunbookStep) -> Action | None:
+    ours = [one for one in episode.actions if one.name == step.name]
+    return ours[-1] if ours else None
+
+
+def _may_retry(view: View, episode: Episode, step: RunbookStep, action: Action) -> bool:
+    failed = [one for one in episode.actions if one.name == step.name and one.id != action.id]
+    first = (failed or [action])[0].planned_at.timestamp()
+    in_time = view.now < first + seconds(step.timeout)
+    return in_time and not episodes.is_given_up(episode, step.kind, step.name)
+
+
+def _recovery(
+    view: View, episode: Episode, step: RunbookStep, in_effect: float
+) -> tuple[Progress, str]:
+    """Return whether the step, in effect since Unix time ``in_effect``, has helped."""
+    wanted = step.verifies
+    if wanted is None:
+        return Progress.DONE, ""
+    circuit = view.status.circuit
+    if circuit.phase is not CircuitPhase.CLOSED:
+        reopened = circuit.phase is CircuitPhase.OPEN and circuit.since is not None
+        if reopened and circuit.since is not None and circuit.since.timestamp() > in_effect:
+            return Progress.NOT_HELPED, "the target failed the probe that followed"
+        return Progress.RUNNING, ""
+    found = _watched(view, episode, wanted.signals)
+    if found and all(one.verdict is Verdict.HEALTHY for one in found):
+        return Progress.HELPED, "all that was breached is healthy"
+    late = view.now >= in_effect + seconds(wanted.within)
+    worst = next((one for one in found if one.verdict is Verdict.BREACHED), None)
+    if late and worst is not None:
+        waited = say_seconds(view.now - in_effect)
+        return Progress.NOT_HELPED, f"{worst.name} is breached {waited} after it: {worst.why}"
+    return Progress.RUNNING, ""
+
+
+def _watched(view: View, episode: Episode, names: Sequence[str]) -> list[SignalVerdict]:
+    arms = [one for one in view.look.verdicts if one.arm is episode.arm]
+    if names:
+        return [one for one in arms if one.name in names]
+    return [one for one in arms if not one.reports]
+
+
+def settle(view: View, episode: Episode, diagnosis: Diagnosis | None) -> Episode:
+    """Return ``episode`` with every step skipped whose turn has come without being needed."""
+    while True:
+        turn = _turn(view, episode, diagnosis)
+        why = _needless(view, episode, turn) if turn is not None else ""
+        if turn is None or not why:
+            return episode
+        episode = noted(episode, turn, Progress.SKIPPED, why, view.now)
+
+
+def next_step(view: View, episode: Episode, diagnosis: Diagnosis | None) -> Step | None:
+    """Return the runbook's next step, ``None`` where there is nothing to do now."""
+    turn = _turn(view, episode, diagnosis)
+    if turn is None or not _may_try(view, episode, turn):
+        return None
+    attempt = sum(one.name == turn.name for one in episode.actions)
+    ordinal = view.status.circuit.openings * 100 + attempt
+    scope = f"{episode.name}/{turn.name}"
+    action = episodes.action_id(view.uid, scope, turn.kind, ordinal)
+    weight = turn.shift_traffic.candidate_weight if turn.shift_traffic else 0
+    return Step(turn.kind, action, episode.why, candidate_weight=weight, of=turn)
+
+
+def _turn(view: View, episode: Episode, diagnosis: Diagnosis | None) -> RunbookStep | None:
+    """Return the step whose turn it is: a mitigation goes before messages in front of it."""
+    messages: list[RunbookStep] = []
+    for step, may_change in _open_steps(view, episode):
+        if step.kind in MESSAGES:
+            messages.append(step)
+        elif may_change and _may_change(view, diagnosis):
+            first = messages[0] if messages and step.kind not in MITIGATIONS else None
+            return first or step
+        else:
+            break
+    return messages[0] if messages else None
+
+
+def _open_steps(view: View, episode: Episode) -> Iterator[tuple[RunbookStep, bool]]:
+    """Yield the steps that are not over, and whether what changes something may go ahead.
+
+    A repair that runs holds back what follows, but for messages; one that is to be tried again
+    holds back no mitigation.
+    """
+    waiting = retrying = False
+    for step in steps_of(view, episode):
+        known = progress_of(episode, step)
+        state = known.state if known else None
+        if state in _IN_VAIN and step.on_failure is OnFailure.STOP:
+            return
+        if state in _OVER:
+            continue
+        if state is Progress.RUNNING:
+            action = _last(episode, step)
+            again = action is not None and action.state is ActionState.FAILED
+            if again and _may_try(view, episode, step):
+                yield step, not waiting
+            if step.kind not in MESSAGES:
+                waiting, retrying = waiting or not again, retrying or again
+            continue
+        yield step, not waiting and (not retrying or step.kind in MITIGATIONS)
+
+
+def _may_try(view: View, episode: Episode, step: RunbookStep) -> bool:
+    return episodes.may_try(episode, step.kind, view.now, mode=view.spec.mode, name=step.name)
+
+
+def _may_change(view: View, diagnosis: Diagnosis | None) -> bool:
+    """Return whether the fault stands, as far as can be seen: an open circuit hides it."""
+    phase = view.status.circuit.phase
+    if phase is CircuitPhase.CLOSED:
+        return diagnosis is not None and diagnosis.arm is Arm.TARGET
+    return phase is CircuitPhase.OPEN
+
+
+def _needless(view: View, episode: Episode, step: RunbookStep) -> str:
+    """Return why ``step`` is not taken in this incident, "" where it is."""
+    known = progress_of(episode, step)
+    if known is not None and known.state is Progress.RUNNING:
+        return ""
+    helped = [one.name for one in episode.steps if one.state is Progress.HELPED]
+    if helped and step.kind not in MESSAGES:
+        return f"{helped[0]} helped"
+    return _unwanted(episode, step) or _unfit(view, episode, step)
+
+
+def _unwanted(episode: Episode, step: RunbookStep) -> str:
+    """Return which of the step's own conditions does not hold."""
+    when, found = step.when, set(episode.findings)
+    if when.any and not found & set(when.any):
+        return f"not found: {' or '.join(when.any)}"
+    excluded = [one for one in when.none if one in found]
+    if excluded:
+        return f"found: {excluded[0]}"
+    breached = {line.split(" on ", 1)[0] for line in episode.evidence}
+    if when.signals and not breached & set(when.signals):
+        return f"not breached: {' or '.join(when.signals)}"
+    return ""
+
+
+def _unfit(view: View, episode: Episode, step: RunbookStep) -> str:
+    """Return why the action of ``step`` cannot be right in this incident."""
+    services = view.services
+    match step.kind:
+        case StepKind.OPEN_CIRCUIT:
+            absent = services is None or services.fallback is None
+            return "the monitor names no fallback" if absent else ""
+        case StepKind.ROLLBACK:
+            return _no_way_back(view, episode)
+        case StepKind.RESTART if step.restart and step.restart.pods is Pods.BAD:
+            return "" if episode.pod else "no single pod carries most of the fault"
+        case StepKind.PAUSE_ROLLOUT:
+            under_way = view.target is not None and not view.target.rolled_out
+            return "" if under_way else "no rollout is under way"
+        case StepKind.SHIFT_TRAFFIC:
+            return _no_shift(view, step)
+    return ""
+
+
+def _no_way_back(view: View, episode: Episode) -> str:
+    if not view.spec.rollback.enabled:
+        return "spec.rollback.enabled is false"
+    if Finding.ROLLBACK_HELPS not in episode.findings:
+        return "nothing shows that an earlier revision would be better"
+    current = view.status.revisions.current
+    if current is None or view.target is None:
+        return "the target's revision is not known"
+    if current.since > episode.detected:
+        return "the target has been changed since"
+    return ""
+
+
+def _no_shift(view: View, step: RunbookStep) -> str:
+    if view.services is None or view.services.candidate is None:
+        return "the monitor names no candidate"
+    more = step.shift_traffic is not None and step.shift_traffic.candidate_weight > 0
+    if more and overall(view.look.verdicts, Arm.CANDIDATE) is not Verdict.HEALTHY:
+        return "the candidate is not known to be healthy"
+    return ""
+
+
+def due(view: View, episode: Episode) -> float | None:
+    """Return the Unix time until which a running step may recover, ``None`` without one."""
+    for step in steps_of(view, episode):
+        known = progress_of(episode, step)
+        action = _last(episode, step)
+        if known is None or known.state is not Progress.RUNNING or action is None:
+            continue
+        if action.verified_at is not None and step.verifies is not None:
+            return action.verified_at.timestamp() + seconds(step.verifies.within)
+    return None

@@ -1,0 +1,43 @@
+"""Which router a monitor names, and which weights a step asks of it."""
+
+from backstop.api.modelmonitor import ModelMonitorSpec
+from backstop.api.status import StepKind, TrialPhase
+from backstop.core import weights
+from backstop.core.facts import ObjectRef, RouteFacts
+from backstop.core.view import Step, View
+
+
+def route_of(spec: ModelMonitorSpec, namespace: str) -> ObjectRef | None:
+    """Return the router that ``spec`` names, ``None`` where it names none.
+
+    A ratio of replicas has no object of its own; it goes by the name of the target.
+    """
+    if spec.traffic is None:
+        return None
+    kind, name = next(iter(spec.traffic.routers.items()))
+    return ObjectRef(kind, namespace, name or spec.target.name)
+
+
+def wanted_weights(view: View, step: Step, facts: RouteFacts) -> weights.RuleMap:
+    """Return the weights that ``step`` asks of the rules in ``facts``."""
+    services = view.services
+    if services is None:
+        return {}
+    rules, grain = facts.rules, facts.grain
+    match step.kind:
+        case StepKind.OPEN_CIRCUIT:
+            return weights.open_circuit(rules, services, grain)
+        case StepKind.PROBE_CIRCUIT:
+            return weights.probe(rules, services, view.spec.circuit.probe_weight, grain)
+        case StepKind.CLOSE_CIRCUIT:
+            trial = view.status.candidate
+            return weights.close_circuit(
+                rules,
+                services,
+                view.status.circuit.restore,
+                without_candidate=trial is not None and trial.phase is TrialPhase.ABORTED,
+                grain=grain,
+            )
+    if step.candidate_weight:
+        return weights.start_trial(rules, services, step.candidate_weight, grain)
+    return weights.end_trial(rules, services)

@@ -1,7 +1,8 @@
 """Every condition and reason that a ModelMonitor can show, in one place.
 
 ``Ready``, ``MetricsAvailable``, ``TargetFound`` and ``RouteReady`` are good when True.
-``Stalled`` and ``Reconciling`` are abnormal-true: present only while true, as kstatus expects.
+``Stalled``, ``Reconciling`` and ``Held`` are abnormal-true: present only while true, as kstatus
+expects; ``Held`` says which brake or which approval an action waits for.
 ``Ready`` says whether Backstop can protect the model, not whether the model is healthy; the
 model's health is ``status.verdict`` and the condition ``Healthy``.
 """
@@ -23,6 +24,7 @@ class ConditionType(StrEnum):
     TARGET_FOUND = "TargetFound"
     ROUTE_READY = "RouteReady"
     RECONCILING = "Reconciling"
+    HELD = "Held"
     STALLED = "Stalled"
 
 
@@ -45,10 +47,17 @@ class Reason(StrEnum):
     ROUTE_HAS_NO_RULE = "RouteHasNoRule"
     ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
     ROUTE_NOT_RESOLVED = "RouteNotResolved"
+    RUNBOOK_NOT_FOUND = "RunbookNotFound"
+    RUNBOOK_NOT_READABLE = "RunbookNotReadable"
+    UNKNOWN_KIND = "UnknownKind"
+    UNKNOWN_REQUEST = "UnknownRequest"
     FORBIDDEN = "Forbidden"
     API_UNAVAILABLE = "ApiUnavailable"
     ACTION_UNDER_WAY = "ActionUnderWay"
     ACTION_FAILED = "ActionFailed"
+    ACTION_HELD = "ActionHeld"
+    ACTION_REVERTED = "ActionReverted"
+    APPROVAL_NEEDED = "ApprovalNeeded"
     INCIDENT_DETECTED = "IncidentDetected"
     INCIDENT_RESOLVED = "IncidentResolved"
     CIRCUIT_OPENED = "CircuitOpened"
@@ -56,7 +65,15 @@ class Reason(StrEnum):
     CIRCUIT_CLOSED = "CircuitClosed"
     CANDIDATE_ABORTED = "CandidateAborted"
     CANDIDATE_STARTED = "CandidateStarted"
+    CANDIDATE_PROMOTED = "CandidatePromoted"
     ROLLED_BACK = "RolledBack"
+    SCALED = "Scaled"
+    RESTARTED = "Restarted"
+    ROLLOUT_PAUSED = "RolloutPaused"
+    JOB_STARTED = "JobStarted"
+    WEBHOOK_CALLED = "WebhookCalled"
+    NOTIFIED = "Notified"
+    TRAFFIC_SHIFTED = "TrafficShifted"
     WOULD_ACT = "WouldAct"
     TRAFFIC_RESTORED = "TrafficRestored"
 

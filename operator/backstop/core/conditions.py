@@ -85,6 +85,11 @@ def _wanted(
         problem = problems.get(kind)
         good = ("True", reason, message)
         wanted[kind] = ("False", problem.reason, problem.message) if problem else good
+    if status.approval is not None:
+        said = f"{status.approval.step} waits for approval: backstop approve {status.approval.id}"
+        wanted[ConditionType.HELD] = ("True", Reason.APPROVAL_NEEDED, said)
+    elif status.held:
+        wanted[ConditionType.HELD] = ("True", Reason.ACTION_HELD, status.held)
     stalled = next((problem for problem in problems.values() if problem.stalled), None)
     if stalled is not None:
         wanted[ConditionType.STALLED] = ("True", stalled.reason, stalled.message)

@@ -1,16 +1,17 @@
-"""What is known of the workloads and routes that monitors name.
+"""What is known of the workloads and routers that monitors name.
 
-Fed by the watches, and by a read where the watch has said nothing yet. Facts from here inform a
-decision; a write always reads its object again first.
+Fed by the watches, and by reads: once where the watch has said nothing yet, and again and again for
+kinds that have no watch. Facts from here inform a decision; a write always reads its object again.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final, NamedTuple
 
-from backstop.adapters.traffic.gateway_api import route_facts
-from backstop.adapters.workloads.deployment import workload_facts
+from backstop.adapters.traffic.registry import facts_of as route_facts_of
+from backstop.adapters.workloads.registry import facts_of as workload_facts_of
 from backstop.api.conditions import ConditionType, Reason
 from backstop.core.conditions import Problem
 from backstop.core.facts import ObjectRef, RouteFacts, WorkloadFacts
@@ -23,9 +24,16 @@ from backstop.ports import (
     OutsideError,
     Traffic,
     UnavailableError,
+    UnknownKindError,
     Workload,
 )
 from backstop.runtime.record import Record
+
+READ_AGAIN: Final = 15.0
+"""Seconds for which a read of an object without a watch holds."""
+
+READ_AGAIN_BUSY: Final = 1.0
+"""The same while something is under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,37 +46,56 @@ class Surroundings:
     problems: tuple[Problem, ...] = ()
 
 
+class _Seen(NamedTuple):
+    """Facts, or ``None`` for an absent object, and when they were read (infinite: watched)."""
+
+    facts: Any
+    at: float
+
+
 @dataclass(slots=True)
 class Cluster:
-    """A cache of facts, keyed by what they are about; ``None`` stands for an absent object."""
+    """A cache of facts, keyed by what they are about.
+
+    ``watched`` are the kinds whose changes are told to :meth:`saw`.
+    """
 
     workloads: Workload
     traffic: Traffic
     is_referenced: Callable[[ObjectRef], bool]
     clock: Clock
-    _workloads: dict[ObjectRef, WorkloadFacts | None] = field(default_factory=dict)
+    watched: frozenset[str]
+    _workloads: dict[ObjectRef, _Seen] = field(default_factory=dict)
     _changed: dict[ObjectRef, tuple[str, datetime | None]] = field(default_factory=dict)
-    _routes: dict[ObjectRef, Mapping[str, Any] | None] = field(default_factory=dict)
-    _read_routes: dict[tuple[ObjectRef, Services], RouteFacts] = field(default_factory=dict)
+    _bodies: dict[ObjectRef, Mapping[str, Any] | None] = field(default_factory=dict)
+    _routes: dict[tuple[ObjectRef, Services], _Seen] = field(default_factory=dict)
 
-    def saw(self, ref: ObjectRef, body: Mapping[str, Any] | None) -> bool:
+    def saw(self, ref: ObjectRef, body: Mapping[str, Any] | None, *, workload: bool) -> bool:
         """Take note of a watched object, ``None`` when it is gone; return whether we care."""
         if not self.is_referenced(ref):
             return False
-        if ref.kind == "HTTPRoute":
-            self._routes[ref] = body
-            self._read_routes = {k: v for k, v in self._read_routes.items() if k[0] != ref}
+        if workload:
+            facts = self._dated(workload_facts_of(ref.kind, body)) if body is not None else None
+            self._workloads[ref] = _Seen(facts, math.inf)
         else:
-            self._workloads[ref] = self._dated(workload_facts(body)) if body is not None else None
+            self._bodies[ref] = body
+        self._routes = {
+            key: seen
+            for key, seen in self._routes.items()
+            if key[0] != ref and not (seen.facts and ref in seen.facts.parts)
+        }
         return True
 
     def learn(self, facts: RouteFacts | WorkloadFacts, services: Services | None) -> None:
         """Take note of what a read or a write has just returned."""
         if isinstance(facts, RouteFacts):
             if services is not None:
-                self._read_routes[facts.ref, services] = facts
+                self._routes[facts.ref, services] = self._seen(facts.ref, facts)
         else:
-            self._workloads[facts.ref] = self._dated(facts)
+            self._workloads[facts.ref] = self._seen(facts.ref, self._dated(facts))
+
+    def _seen(self, ref: ObjectRef, facts: RouteFacts | WorkloadFacts | None) -> _Seen:
+        return _Seen(facts, math.inf if ref.kind in self.watched else self.clock.now())
 
     def _dated(self, facts: WorkloadFacts) -> WorkloadFacts:
         """Return ``facts`` with the time at which its template was first seen."""
@@ -82,41 +109,56 @@ class Cluster:
     def forget(self) -> None:
         """Drop everything, so that it is read anew."""
         self._workloads.clear()
+        self._bodies.clear()
         self._routes.clear()
-        self._read_routes.clear()
 
     async def around(self, record: Record) -> Surroundings:
         """Return the facts that ``record`` names."""
         problems: list[Problem] = []
-        target = await self._workload(record.target, Reason.TARGET_NOT_FOUND, problems)
-        candidate = await self._workload(record.candidate, Reason.CANDIDATE_NOT_FOUND, problems)
-        route = await self._route(record, problems)
+        good = READ_AGAIN_BUSY if record.is_busy else READ_AGAIN
+        target = await self._workload(record.target, Reason.TARGET_NOT_FOUND, problems, good)
+        candidate = await self._workload(
+            record.candidate, Reason.CANDIDATE_NOT_FOUND, problems, good
+        )
+        route = await self._route(record, problems, good)
         return Surroundings(target, candidate, route, tuple(problems))
 
+    def _holds(self, seen: _Seen | None, good: float) -> bool:
+        return seen is not None and self.clock.now() < seen.at + good
+
     async def _workload(
-        self, ref: ObjectRef | None, missing: Reason, problems: list[Problem]
+        self, ref: ObjectRef | None, missing: Reason, problems: list[Problem], good: float
     ) -> WorkloadFacts | None:
         if ref is None:
             return None
-        if ref not in self._workloads:
+        if not self._holds(self._workloads.get(ref), good):
             try:
-                self._workloads[ref] = self._dated(await self.workloads.read(ref))
+                facts = self._dated(await self.workloads.read(ref))
+                self._workloads[ref] = self._seen(ref, facts)
+            except UnknownKindError as error:
+                problems.append(_problem(ConditionType.TARGET_FOUND, error))
+                return None
             except NotFoundError:
-                self._workloads[ref] = None
+                self._workloads[ref] = self._seen(ref, None)
             except OutsideError as error:
                 problems.append(_problem(ConditionType.TARGET_FOUND, error))
                 return None
-        facts = self._workloads[ref]
-        if facts is None:
+        found: WorkloadFacts | None = self._workloads[ref].facts
+        if found is None:
             problems.append(Problem(ConditionType.TARGET_FOUND, missing, _absent(ref)))
-        return facts
+        return found
 
-    async def _route(self, record: Record, problems: list[Problem]) -> RouteFacts | None:
+    async def _route(
+        self, record: Record, problems: list[Problem], good: float
+    ) -> RouteFacts | None:
         ref, services = record.route, record.services
         if ref is None or services is None:
             return None
         try:
-            facts = await self._route_facts(ref, services)
+            facts = await self._route_facts(ref, services, good)
+        except UnknownKindError as error:
+            problems.append(_problem(ConditionType.ROUTE_READY, error))
+            return None
         except NotFoundError:
             absent = Problem(ConditionType.ROUTE_READY, Reason.ROUTE_NOT_FOUND, _absent(ref))
             problems.append(absent)
@@ -124,33 +166,39 @@ class Cluster:
         except OutsideError as error:
             problems.append(_problem(ConditionType.ROUTE_READY, error))
             return None
-        if not facts.rules:
-            names = " and ".join(sorted(services.named))
-            said = (
-                f"{ref} has no rule that lists {names}; add the missing backendRefs with weight 0"
-            )
-            reason = Reason.ROUTE_HAS_NO_RULE
-            problems.append(Problem(ConditionType.ROUTE_READY, reason, said, stalled=True))
-            return None
-        if not facts.in_effect:
-            said = f"no gateway has accepted the newest {ref} yet {facts.message}".strip()
-            problems.append(Problem(ConditionType.ROUTE_READY, Reason.ROUTE_NOT_ACCEPTED, said))
-        elif facts.unresolved:
-            said = f"{ref}: {facts.unresolved}; correct the Service or its port"
-            problems.append(Problem(ConditionType.ROUTE_READY, Reason.ROUTE_NOT_RESOLVED, said))
+        problem = _of_route(facts, services)
+        problems.extend([problem] if problem else [])
+        return facts if facts.rules else None
+
+    async def _route_facts(self, ref: ObjectRef, services: Services, good: float) -> RouteFacts:
+        known = self._routes.get((ref, services))
+        if known is not None and self._holds(known, good):
+            facts: RouteFacts = known.facts
+            return facts
+        body = self._bodies.get(ref)
+        if ref in self._bodies and body is None:
+            raise NotFoundError(f"{ref} does not exist")
+        shown = route_facts_of(ref.kind, body, services) if body is not None else None
+        facts = shown or await self.traffic.read(ref, services)
+        self._routes[ref, services] = self._seen(ref, facts)
         return facts
 
-    async def _route_facts(self, ref: ObjectRef, services: Services) -> RouteFacts:
-        known = self._read_routes.get((ref, services))
-        if known is None:
-            if self._routes.get(ref) is not None:
-                known = route_facts(self._routes[ref] or {}, services)
-            elif ref in self._routes:
-                raise NotFoundError(f"{ref} does not exist")
-            else:
-                known = await self.traffic.read(ref, services)
-            self._read_routes[ref, services] = known
-        return known
+
+def _of_route(facts: RouteFacts, services: Services) -> Problem | None:
+    """Return what is wrong with a router that exists."""
+    ref = facts.ref
+    if not facts.rules:
+        names = " and ".join(sorted(services.named))
+        said = f"{ref} has no rule that lists {names}; add the missing backendRefs with weight 0"
+        said = f"{ref}: {facts.message}" if facts.message and ref.kind != "HTTPRoute" else said
+        return Problem(ConditionType.ROUTE_READY, Reason.ROUTE_HAS_NO_RULE, said, stalled=True)
+    if not facts.in_effect:
+        said = f"no gateway has accepted the newest {ref} yet {facts.message}".strip()
+        return Problem(ConditionType.ROUTE_READY, Reason.ROUTE_NOT_ACCEPTED, said)
+    if facts.unresolved:
+        said = f"{ref}: {facts.unresolved}; correct the Service or its port"
+        return Problem(ConditionType.ROUTE_READY, Reason.ROUTE_NOT_RESOLVED, said)
+    return None
 
 
 def _absent(ref: ObjectRef) -> str:
@@ -160,6 +208,8 @@ def _absent(ref: ObjectRef) -> str:
 def _problem(condition: ConditionType, error: OutsideError) -> Problem:
     if isinstance(error, ForbiddenError):
         return Problem(condition, Reason.FORBIDDEN, str(error))
+    if isinstance(error, UnknownKindError):
+        return Problem(condition, Reason.UNKNOWN_KIND, str(error), stalled=True)
     if isinstance(error, UnavailableError):
         return Problem(condition, Reason.API_UNAVAILABLE, str(error))
     return Problem(condition, Reason.INVALID_SPEC, str(error), isinstance(error, InvalidError))

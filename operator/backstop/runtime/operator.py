@@ -10,20 +10,17 @@ import signal
 import socket
 import time
 import uuid
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import kopf
 import structlog
 
-from backstop.adapters.endpoints import EndpointSlices
 from backstop.adapters.kube import KubernetesApi
 from backstop.adapters.metrics.bounded_http import Access
 from backstop.adapters.metrics.prometheus import PrometheusSource
 from backstop.adapters.notify.events import EventRecorder
-from backstop.adapters.traffic.gateway_api import GatewayApiTraffic
-from backstop.adapters.workloads.deployment import DeploymentWorkload
 from backstop.core.facts import ObjectRef
 from backstop.core.units import seconds
 from backstop.ports import MetricsSource, OutsideError
@@ -32,15 +29,20 @@ from backstop.runtime.act import Actor
 from backstop.runtime.cluster import Cluster
 from backstop.runtime.config import OperatorConfig
 from backstop.runtime.default_prediction import DefaultPredictions
+from backstop.runtime.fleet import FleetTracker
 from backstop.runtime.journal import Journal
+from backstop.runtime.kinds import present
 from backstop.runtime.lease import Lease
 from backstop.runtime.loop import Loop
+from backstop.runtime.outside import Outside
 from backstop.runtime.publish import Publisher
 from backstop.runtime.reconcile import Reconciler
 from backstop.runtime.record import Record
 from backstop.runtime.references import References
+from backstop.runtime.runbooks import Runbooks
 from backstop.runtime.scheduler import Key, Scheduler
-from backstop.runtime.watch import Watch
+from backstop.runtime.survey import Surveyor
+from backstop.runtime.watch import Resource, Watch
 
 _LOG = structlog.get_logger(__name__)
 
@@ -88,21 +90,38 @@ def _sources(config: OperatorConfig) -> dict[str, PrometheusSource]:
 class Operator:
     """All parts of a running operator."""
 
-    def __init__(self, options: Options, api: KubernetesApi) -> None:
+    def __init__(self, options: Options, api: KubernetesApi, kinds: Mapping[str, Resource]) -> None:
         self.options = options
         self.api = api
+        self.kinds = kinds
         self.sources = _sources(options.config)
         self.events = EventRecorder(api)
-        self.publisher = Publisher(api, self.events)
         records: dict[Key, Record] = {}
         clock = SystemClock()
         scheduler = Scheduler(clock)
-        workloads, traffic = DeploymentWorkload(api), GatewayApiTraffic(api)
-        self.cluster = Cluster(workloads, traffic, self._is_referenced, clock)
-        self.watch = Watch(records=records, scheduler=scheduler, cluster=self.cluster, clock=clock)
-        reconciler = Reconciler(
-            actor=Actor(traffic, workloads, EndpointSlices(api), clock),
+        self.outside = Outside.of(api, options.config, options.lease_namespace)
+        self.publisher = Publisher(api, self.events, self.outside.notifier)
+        self.cluster = Cluster(
+            self.outside.workloads,
+            self.outside.traffic,
+            self._is_referenced,
+            clock,
+            frozenset(kinds),
+        )
+        runbooks = Runbooks(api)
+        self.watch = Watch(
+            records=records,
+            scheduler=scheduler,
             cluster=self.cluster,
+            runbooks=runbooks,
+            clock=clock,
+        )
+        fleet = FleetTracker(records, options.config.budgets, clock)
+        reconciler = Reconciler(
+            actor=Actor(self.outside.performers(), self.outside.kill_switch, clock),
+            surveyor=Surveyor(
+                self.cluster, runbooks, fleet, self.outside.jobs, self.outside.configuration
+            ),
             journal=Journal(api),
             publisher=self.publisher,
             responders=DefaultPredictions(api, options.config.responder_image),
@@ -184,6 +203,7 @@ class Operator:
         tasks = [
             self._task(self.loop.beat(), "beat"),
             self._task(self.publisher.run(), "publisher"),
+            self._task(self.outside.notifier.run(), "notifier"),
             self._task(self.resync(), "resync"),
             self._task(self.lease.run(self.lead, self.step_down), "lease"),
         ]
@@ -196,6 +216,7 @@ class Operator:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.lease.release()
+            await self.outside.close()
             await self.events.close()
             for source in self.sources.values():
                 await source.close()
@@ -217,11 +238,11 @@ def _kopf_settings() -> kopf.OperatorSettings:
 async def run(options: Options) -> int:
     """Run until told to stop, and return the exit code."""
     api = await KubernetesApi.connect(kubeconfig=options.kubeconfig, context=options.context)
-    operator = Operator(options, api)
+    operator = Operator(options, api, await present(api))
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, operator.stop.set)
-    registry = operator.watch.registry()
+    registry = operator.watch.registry(operator.kinds)
 
     @kopf.on.login(registry=registry)
     def login(**kwargs: Any) -> kopf.ConnectionInfo | None:

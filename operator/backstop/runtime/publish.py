@@ -14,8 +14,11 @@ from backstop.adapters.paths import namespaced
 from backstop.api import API_VERSION
 from backstop.api.conditions import Reason
 from backstop.api.incident import IncidentSpec, IncidentStatus, incident_status
-from backstop.api.status import Action, ActionState, Episode, StepKind
-from backstop.ports import ConflictError, KubeApi, NotFoundError, OutsideError
+from backstop.api.modelmonitor import Mode
+from backstop.api.runbook import MESSAGES
+from backstop.api.status import Action, ActionState, Episode, Progress, Severity, StepKind
+from backstop.core.messages import Notification
+from backstop.ports import ConflictError, KubeApi, NotFoundError, Notifier, OutsideError
 from backstop.runtime.record import Record
 
 _LOG = structlog.get_logger(__name__)
@@ -29,7 +32,15 @@ _REASONS = {
     StepKind.OPEN_CIRCUIT: Reason.CIRCUIT_OPENED,
     StepKind.PROBE_CIRCUIT: Reason.CIRCUIT_HALF_OPEN,
     StepKind.CLOSE_CIRCUIT: Reason.CIRCUIT_CLOSED,
+    StepKind.SHIFT_TRAFFIC: Reason.CANDIDATE_ABORTED,
     StepKind.ROLLBACK: Reason.ROLLED_BACK,
+    StepKind.SCALE: Reason.SCALED,
+    StepKind.RESTART: Reason.RESTARTED,
+    StepKind.PAUSE_ROLLOUT: Reason.ROLLOUT_PAUSED,
+    StepKind.RUN_JOB: Reason.JOB_STARTED,
+    StepKind.CALL_WEBHOOK: Reason.WEBHOOK_CALLED,
+    StepKind.NOTIFY: Reason.NOTIFIED,
+    StepKind.PROMOTE: Reason.CANDIDATE_PROMOTED,
 }
 
 
@@ -39,6 +50,7 @@ class Publisher:
 
     api: KubeApi
     events: EventRecorder
+    notifier: Notifier
     _pending: dict[tuple[str, str], tuple[IncidentSpec, Episode, str, int]] = field(
         default_factory=dict
     )
@@ -61,6 +73,7 @@ class Publisher:
         before = old.incident if old.incident and old.incident.name == new.name else None
         if old.incident is not None and before is None and old.incident.resolved is None:
             self._show(record, old.incident.model_copy(update={"resolved": new.detected}))
+        self._page(record, new, before)
         if before is None:
             self._event(record, Reason.INCIDENT_DETECTED, "Diagnose", new.why, new.name)
         known = {action.id: action.state for action in before.actions} if before else {}
@@ -72,10 +85,33 @@ class Publisher:
             note = f"resolved {took:.0f} s after its onset: {new.why}"
             self._event(record, Reason.INCIDENT_RESOLVED, "Resolve", note, f"{new.name}/resolved")
 
-    def _acted(self, record: Record, action: Action) -> None:
-        if action.state is ActionState.VERIFIED:
+    def _page(self, record: Record, new: Episode, before: Episode | None) -> None:
+        """Wake somebody once when an incident becomes P0, in a mode in which something is done."""
+        known = before is not None and before.severity is Severity.P0
+        if new.severity is not Severity.P0 or known or record.spec is None:
             return
-        reason = _REASONS.get(action.step, Reason.CANDIDATE_ABORTED)
+        if record.spec.mode is Mode.OBSERVE:
+            return
+        in_vain = [one for one in new.steps if one.state in {Progress.NOT_HELPED, Progress.FAILED}]
+        lines = [new.why, *(f"{one.name}: {one.state}, {one.why}" for one in in_vain)]
+        self.notifier.notify(
+            Notification(
+                id=f"{record.uid}/{new.name}/P0",
+                monitor=f"{record.namespace}/{record.name}",
+                incident=new.name,
+                severity=Severity.P0,
+                title=f"P0 {record.name}: users suffer, and what was done has not helped",
+                text="\n".join(lines),
+                page=True,
+            )
+        )
+
+    def _acted(self, record: Record, action: Action) -> None:
+        if action.state is ActionState.VERIFIED and action.step not in MESSAGES:
+            return
+        reason = _REASONS[action.step]
+        if action.step is StepKind.SHIFT_TRAFFIC and action.name:
+            reason = Reason.TRAFFIC_SHIFTED
         note = f"{action.step} on {action.subject}: {action.why}"
         if action.state is ActionState.FAILED:
             reason = Reason.ACTION_FAILED
@@ -179,6 +215,9 @@ _GOOD_NEWS = frozenset(
         Reason.CIRCUIT_HALF_OPEN,
         Reason.INCIDENT_RESOLVED,
         Reason.CANDIDATE_STARTED,
+        Reason.CANDIDATE_PROMOTED,
+        Reason.NOTIFIED,
+        Reason.WEBHOOK_CALLED,
         Reason.TRAFFIC_RESTORED,
     }
 )

@@ -23,13 +23,14 @@ from backstop.core.samples import Reading
 from backstop.core.verdicts import Look
 from backstop.core.view import Decision, Step, View
 from backstop.ports import Clock, ConflictError, ForbiddenError, NotFoundError, OutsideError
-from backstop.runtime.act import Actor, Learn, Write
-from backstop.runtime.cluster import Cluster, Surroundings
+from backstop.runtime.act import Actor, StoppedError, Write
+from backstop.runtime.actions.performer import Learn
 from backstop.runtime.default_prediction import DefaultPredictions
 from backstop.runtime.glance import Glance, look_at
 from backstop.runtime.journal import Journal
 from backstop.runtime.publish import Publisher
 from backstop.runtime.record import FINALIZER, Record
+from backstop.runtime.survey import Survey, Surveyor
 
 _LOG = structlog.get_logger(__name__)
 
@@ -39,8 +40,11 @@ READINGS_EVERY = 1.0
 RESTORE_WITHIN = 60.0
 """Seconds for which a deleted monitor is kept because its traffic cannot be put back."""
 
-STEPS_PER_PASS = 3
-"""A mitigation and the repair that follows it need no look in between."""
+STEPS_PER_PASS = 4
+"""A mitigation, the repair that follows it and a word about them need no look in between."""
+
+LOOK_AT_STOPPED = 5.0
+"""Seconds until the kill switch is looked at again."""
 
 
 class Gone(Exception):  # noqa: N818 - a result, not an error
@@ -52,7 +56,7 @@ class Reconciler:
     """Carries out passes with the parts it is given."""
 
     actor: Actor
-    cluster: Cluster
+    surveyor: Surveyor
     journal: Journal
     publisher: Publisher
     responders: DefaultPredictions
@@ -93,15 +97,25 @@ class Reconciler:
             return await self._show_invalid(record)
         if record.spec.suspend:
             return await self._show_suspended(record)
+        runbook = await self.surveyor.runbooks.of(record)
         problems = [*await self._hold(record), *await self.responders.ensure(record)]
-        around = await self.cluster.around(record)
+        problems.extend([runbook.problem] if runbook.problem else [])
+        around = await self.surveyor.survey(record, runbook)
         if around.route is not None and record.services is not None:
             record.weight = weights.candidate_share(around.route.rules, record.services)
-        await self._finish_planned(record, around)
-        seen, decision, around = await self._decide_and_act(record, readings, around, glanced)
+        try:
+            await self._finish_planned(record, around)
+            seen, decision, around = await self._decide_and_act(record, readings, around, glanced)
+        except StoppedError as error:
+            return await self._show_stopped(record, str(error), [*around.problems, *problems])
         problems = [*around.problems, *problems, *metric_problems(seen.verdicts)]
         await self._show(record, decision.status, problems)
         return self._next(record, seen, decision)
+
+    async def _show_stopped(self, record: Record, why: str, problems: list[Problem]) -> float:
+        status = record.status.model_copy(update={"held": why[:300], "why": f"held: {why}"[:1024]})
+        await self._show(record, status, problems)
+        return self.clock.now() + min(record.interval, LOOK_AT_STOPPED)
 
     async def _hold(self, record: Record) -> list[Problem]:
         if not _moves_traffic(record) or FINALIZER in record.finalizers:
@@ -112,38 +126,33 @@ class Reconciler:
             return [Problem(ConditionType.READY, Reason.FORBIDDEN, str(error))]
         return []
 
-    async def _finish_planned(self, record: Record, around: Surroundings) -> None:
+    async def _finish_planned(self, record: Record, around: Survey) -> None:
         if record.status.action is not None:
             _LOG.info("resuming", monitor=record.name, step=record.status.action.step)
             view = self._view(record, Look(), around)
             await self.actor.resume(view, *self._hands(record))
 
-    def _view(self, record: Record, seen: Look, around: Surroundings) -> View:
-        return record.view(
-            seen,
-            self.clock.now(),
-            target=around.target,
-            candidate=around.candidate,
-            route=around.route,
-        )
+    def _view(self, record: Record, seen: Look, around: Survey) -> View:
+        return record.view(seen, self.clock.now(), **around.named())
 
     async def _decide_and_act(
         self,
         record: Record,
         readings: Mapping[str, Reading],
-        around: Surroundings,
+        around: Survey,
         glanced: Glance | None,
-    ) -> tuple[Look, Decision, Surroundings]:
+    ) -> tuple[Look, Decision, Survey]:
         for _ in range(STEPS_PER_PASS):
             record.memory = without_answered(record.memory, record.status)
             seen = look_at(record, readings, glanced, self.clock.now())
+            around = await self.surveyor.of_fault(record, seen, around)
             decision = decide(self._view(record, seen, around))
             record.memory = decision.memory
             if decision.step is None:
                 break
             view = self._view(record, seen, around)
             await self._take(record, replace(view, status=decision.status), decision.step)
-            around = await self.cluster.around(record)
+            around = await self.surveyor.again(record, around)
         return seen, replace(decision, status=self._merged(record, decision)), around
 
     def _merged(self, record: Record, decision: Decision) -> ModelMonitorStatus:
@@ -157,6 +166,8 @@ class Reconciler:
         done = await self.actor.perform(view, step, *self._hands(record))
         if done is not None:
             _LOG.info("done", monitor=record.name, step=step.kind.value, why=step.why)
+        if done is not None:
+            self.surveyor.fleet.did(record, done, self.clock.now())
         if done is not None and step.kind is StepKind.SHIFT_TRAFFIC and step.candidate_weight:
             self.publisher.trial_started(record, step.candidate_weight)
         self.publisher.catch_up(record, self.clock.now())
@@ -175,7 +186,7 @@ class Reconciler:
         services = record.services
 
         def learn(facts: RouteFacts | WorkloadFacts) -> None:
-            self.cluster.learn(facts, services)
+            self.surveyor.cluster.learn(facts, services)
 
         return write, learn
 
@@ -258,7 +269,7 @@ class Reconciler:
             return ""
         if record.spec.on_delete is OnDelete.LEAVE:
             return ""
-        traffic = self.actor.traffic
+        traffic = self.surveyor.cluster.traffic
         try:
             facts = await traffic.read(ref, services)
             saved = record.status.circuit.restore
@@ -279,7 +290,7 @@ class Reconciler:
 
 def _moves_traffic(record: Record) -> bool:
     spec = record.spec
-    return spec is not None and spec.mode is Mode.ACT and spec.traffic is not None
+    return spec is not None and spec.mode is not Mode.OBSERVE and spec.traffic is not None
 
 
 __all__ = ["Gone", "OutsideError", "Reconciler"]

@@ -15,15 +15,18 @@ from pydantic import ValidationError
 from backstop.api.conditions import ConditionType, Reason
 from backstop.api.modelmonitor import ModelMonitorSpec
 from backstop.api.problems import find_problems
-from backstop.api.status import ModelMonitorStatus
+from backstop.api.status import ModelMonitorStatus, TrialPhase
 from backstop.core.checkpoint import restore
 from backstop.core.conditions import Problem
-from backstop.core.facts import ObjectRef, RouteFacts, WorkloadFacts
+from backstop.core.episode import under_way
+from backstop.core.facts import ObjectRef
 from backstop.core.inquiry import Inquiry, SignalKey, inquiries
 from backstop.core.measurement import Missing
 from backstop.core.presets.preset import PresetError
 from backstop.core.promql import PromqlError
 from backstop.core.reference import Reference
+from backstop.core.requests import Requests, requests
+from backstop.core.routing import route_of
 from backstop.core.units import seconds
 from backstop.core.verdicts import Look
 from backstop.core.view import Memory, View, services
@@ -57,6 +60,7 @@ class Record:
     changed: float | None = None
     weight: float = 0.0
     compared_with: Mapping[str, Reference | Missing] = field(default_factory=dict)
+    requests: Requests = field(default_factory=Requests)
     published: ModelMonitorStatus | None = None
     written_at: float = 0.0
     failures: int = 0
@@ -84,9 +88,7 @@ class Record:
     @property
     def route(self) -> ObjectRef | None:
         """The route, if the spec names one."""
-        if self.spec is None or self.spec.traffic is None:
-            return None
-        return ObjectRef("HTTPRoute", self.namespace, self.spec.traffic.http_route)
+        return route_of(self.spec, self.namespace) if self.spec else None
 
     @property
     def target(self) -> ObjectRef | None:
@@ -103,9 +105,24 @@ class Record:
         return ObjectRef(self.spec.candidate.kind, self.namespace, self.spec.candidate.name)
 
     @property
+    def runbook(self) -> ObjectRef | None:
+        """The Runbook, if the spec names one."""
+        if self.spec is None or self.spec.runbook.name is None:
+            return None
+        return ObjectRef("Runbook", self.namespace, self.spec.runbook.name)
+
+    @property
     def references(self) -> frozenset[ObjectRef]:
         """Everything that the monitor names and Backstop reads."""
-        return frozenset(ref for ref in (self.target, self.candidate, self.route) if ref)
+        named = (self.target, self.candidate, self.route, self.runbook)
+        return frozenset(ref for ref in named if ref)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is under way that the cluster is asked about more often."""
+        trial = self.status.candidate
+        promoting = trial is not None and trial.phase is TrialPhase.PROMOTING
+        return promoting or self.status.action is not None or under_way(self.status) is not None
 
     @property
     def regarding(self) -> dict[str, str]:
@@ -126,16 +143,8 @@ class Record:
             self.inquiries = inquiries(self.spec, self.namespace, changed)
         self.changed = changed
 
-    def view(
-        self,
-        look: Look,
-        now: float,
-        *,
-        target: WorkloadFacts | None,
-        candidate: WorkloadFacts | None,
-        route: RouteFacts | None,
-    ) -> View:
-        """Return the monitor as a decision wants it.
+    def view(self, look: Look, now: float, **around: Any) -> View:
+        """Return the monitor as a decision wants it; ``around`` are further fields of the view.
 
         Raises:
             ValueError: the spec is invalid.
@@ -152,9 +161,8 @@ class Record:
             memory=self.memory,
             look=look,
             now=now,
-            target=target,
-            candidate=candidate,
-            route=route,
+            requests=self.requests,
+            **around,
         )
 
     def absorb(self, body: Mapping[str, Any], *, with_status: bool) -> bool:
@@ -164,8 +172,10 @@ class Record:
         a status that is not ours is left aside, so that our next write is refused and we read it.
         """
         metadata = body["metadata"]
-        deleted_at = _deleted_at(metadata)
+        deleted_at, asked = _deleted_at(metadata), requests(metadata.get("annotations") or {})
         changed = metadata["uid"] != self.uid or deleted_at != self.deleted_at
+        changed = changed or asked != self.requests
+        self.requests = asked
         if with_status or metadata["uid"] != self.uid or self._is_successor(body):
             self.resource_version = metadata["resourceVersion"]
             self.finalizers = tuple(metadata.get("finalizers", ()))
@@ -216,6 +226,7 @@ def record_of(body: Mapping[str, Any]) -> Record:
         written=status,
         memory=restore(status),
         inquiries=asked,
+        requests=requests(metadata.get("annotations") or {}),
     )
 
 

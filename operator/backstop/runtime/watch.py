@@ -4,18 +4,24 @@ Handlers only take note. kopf writes nothing, keeps no state of ours, and owns n
 miss deletions after a broken stream, so monitors are also listed afresh now and then.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import kopf
 import structlog
 
 from backstop.adapters.paths import namespaced
+from backstop.adapters.workloads.registry import WATCHED as WORKLOADS
 from backstop.api import API_VERSION, GROUP, VERSION
 from backstop.core.facts import ObjectRef
 from backstop.ports import Clock, KubeApi
 from backstop.runtime.cluster import Cluster
 from backstop.runtime.record import Record, record_of
+from backstop.runtime.runbooks import Runbooks
 from backstop.runtime.scheduler import Key, Scheduler
+
+Resource = tuple[str, str, str]
+"""Group, version and plural of a kind."""
 
 _LOG = structlog.get_logger(__name__)
 
@@ -29,24 +35,28 @@ class Watch:
         records: dict[Key, Record],
         scheduler: Scheduler,
         cluster: Cluster,
+        runbooks: Runbooks,
         clock: Clock,
     ) -> None:
         self._records = records
         self._scheduler = scheduler
         self._cluster = cluster
+        self._runbooks = runbooks
         self._clock = clock
         self._referrers: dict[ObjectRef, set[Key]] = {}
         self.active = False
         self.synced = False
 
-    def registry(self) -> kopf.OperatorRegistry:
-        """Return a registry with our handlers, and nothing in kopf's global one."""
+    def registry(self, kinds: Mapping[str, Resource]) -> kopf.OperatorRegistry:
+        """Return a registry with our handlers, and nothing in kopf's global one.
+
+        ``kinds`` are the workloads and routers that the cluster knows.
+        """
         registry = kopf.OperatorRegistry()
         kopf.on.event(GROUP, VERSION, "modelmonitors", registry=registry)(self._monitor)
-        kopf.on.event("apps", "v1", "deployments", registry=registry)(self._object)
-        kopf.on.event("gateway.networking.k8s.io", "v1", "httproutes", registry=registry)(
-            self._object
-        )
+        kopf.on.event(GROUP, VERSION, "runbooks", registry=registry)(self._object)
+        for resource in kinds.values():
+            kopf.on.event(*resource, registry=registry)(self._object)
         return registry
 
     async def _monitor(self, event: Any, **_: Any) -> None:
@@ -88,12 +98,13 @@ class Watch:
         metadata = body["metadata"]
         ref = ObjectRef(body["kind"], metadata["namespace"], metadata["name"])
         seen = None if event["type"] == "DELETED" else body
-        if not self._cluster.saw(ref, seen):
+        if ref.kind == "Runbook":
+            self._runbooks.saw(ref, seen)
+        elif not self._cluster.saw(ref, seen, workload=ref.kind in WORKLOADS):
             return
         for key in self._referrers.get(ref, ()):
             record = self._records.get(key)
-            episode = record.status.incident if record else None
-            busy = episode is not None and episode.resolved is None
+            busy = record is not None and record.is_busy
             if self.active and (busy or seen is None):
                 self._scheduler.put(key, self._clock.now() + 0.05)
 

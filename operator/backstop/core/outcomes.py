@@ -19,6 +19,7 @@ from backstop.core.batch import Batch
 from backstop.core.flat import Floats, Indices
 from backstop.core.measurement import Measured, Measurement, Missing, UnknownReason
 from backstop.core.signals.columns import Measurements
+from backstop.core.suspects import shows, suspect
 from backstop.core.verdicts import History, SignalVerdict
 
 
@@ -148,6 +149,9 @@ def _healthy(batch: Batch, found: Amounts, histories: Sequence[History]) -> list
         chain.from_iterable(plan.reports for plan in plans),
         chain.from_iterable(plan.attributes for plan in plans),
         repeat(False),
+        found.samples.tolist(),
+        repeat(None),
+        repeat(None),
     )
     return list(map(SignalVerdict._make, zip(*columns, strict=False)))
 
@@ -160,11 +164,13 @@ def _broken(
         looks = f"broken in {sum(history.outcomes)} of {len(history.outcomes)} looks"
         missing = Missing(UnknownReason.WARMING_UP, f"{healthy.why}; {looks}")
         return _unknown(batch, number, missing)
-    began = history.clean_at or at - batch.inquiries[number].window
+    inquiry, since = batch.inquiries[number], float(batch.since[number])
     return healthy._replace(
         verdict=Verdict.BREACHED,
-        onset=max(began, float(batch.since[number])),
+        onset=max(history.clean_at or at - inquiry.window, since),
         seen=history.broken_at or at,
+        pod=suspect(inquiry.rule, batch.answers(number), since),
+        shows=shows(inquiry.rule),
     )
 
 

@@ -5,12 +5,13 @@ never makes a breach more likely. An Unknown look neither counts towards a breac
 How verdicts come about is in :mod:`backstop.core.judging`.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
-from backstop.api.status import Arm, Verdict
+from backstop.api.status import Arm, Finding, Verdict
 from backstop.core.inquiry import Inquiry, SignalKey
 from backstop.core.measurement import Missing, Pillar, Usual
 from backstop.core.reference import Reference
@@ -41,6 +42,9 @@ class SignalVerdict(NamedTuple):
     A breach began after ``onset`` and not later than ``seen``; the limit last held at ``clean_at``.
     All three are Unix times. ``reports`` says that a breach is only reported, ``attributes`` that
     it proves the revision to be at fault, ``proven`` that the signal is certain to hold.
+    ``samples`` is how many observations it rests on, ``inf`` where that is unknown.
+    Of a breach, ``pod`` is the one pod that carries most of it, empty where none does and ``None``
+    where pods cannot be told apart; ``shows`` is what a breach of such a signal is a finding of.
     """
 
     name: str
@@ -55,6 +59,9 @@ class SignalVerdict(NamedTuple):
     reports: bool = False
     attributes: bool = False
     proven: bool = False
+    samples: float = math.inf
+    pod: str | None = None
+    shows: Finding | None = None
 
     @property
     def why(self) -> str:

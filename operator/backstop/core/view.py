@@ -22,8 +22,8 @@ class Memory:
 
     ``healthy_since`` is the Unix time since which the target's current revision, named by
     ``fingerprint``, has been Healthy without a breach; time without a verdict does not count.
-    ``looked`` is the Unix time of the last look, ``trial_asked`` that at which the candidate was
-    last to be given its traffic.
+    ``looked`` is the Unix time of the last look, ``trial_asked`` that of the last step of the
+    progression, and ``trial_action`` the id of its action.
     """
 
     histories: Mapping[SignalKey, History] = field(default_factory=lambda: MappingProxyType({}))
@@ -32,6 +32,7 @@ class Memory:
     fingerprint: str = ""
     looked: float = 0.0
     trial_asked: float = -math.inf
+    trial_action: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,241 @@
+"""What the candidate's trial is: which template, how far it has come, and what people ask of it.
+
+All of it is in the status. An action is told by its id, which follows from the trial and what is to
+be done, so that finishing one after a restart, or under an edited spec, records what was done.
+"""
+
+from typing import Any, Final
+
+from backstop.api.modelmonitor import Mode, Progression, Promotion
+from backstop.api.status import (
+    Action,
+    Arm,
+    CandidateStatus,
+    CircuitPhase,
+    Episode,
+    ModelMonitorStatus,
+    Severity,
+    StepKind,
+    TrialPhase,
+)
+from backstop.core import episode as episodes
+from backstop.core import leaving, weights
+from backstop.core.requests import CandidateRequest
+from backstop.core.revisions import record_bad
+from backstop.core.view import View
+
+LIVE: Final = frozenset({TrialPhase.TRIAL, TrialPhase.PAUSED, TrialPhase.PROMOTING})
+"""The phases in which the candidate may have traffic."""
+
+ABORT: Final = "abort"
+PROMOTE: Final = "promote"
+FINISH: Final = "finish"
+
+_ANSWERED_ONCE: Final = frozenset({CandidateRequest.PROMOTE, CandidateRequest.ABORT})
+
+
+def observe(view: View) -> CandidateStatus | None:
+    """Return the trial that the cluster shows: a new template begins a new one.
+
+    A request counts for the trial that it was made in, so one that stands when a template is first
+    seen is no request any more.
+    """
+    if view.spec.candidate is None:
+        return None
+    trial = view.status.candidate or CandidateStatus()
+    if view.candidate is not None and trial.fingerprint != view.candidate.fingerprint:
+        wish = view.requests.candidate
+        answered = wish if wish in _ANSWERED_ONCE else ""
+        trial = _changed(
+            CandidateStatus(), fingerprint=view.candidate.fingerprint, answered=answered
+        )
+    if trial.since is None and view.candidate is not None and view.candidate.rolled_out:
+        trial = _changed(trial, since=view.now)
+    return _placed(view, _heard(view, trial))
+
+
+def _changed(trial: CandidateStatus, **changes: Any) -> CandidateStatus:
+    return CandidateStatus.model_validate({**dict(trial), **changes})
+
+
+def _heard(view: View, trial: CandidateStatus) -> CandidateStatus:
+    """Return the trial with what people ask of it that needs no write."""
+    wish = view.requests.candidate
+    if trial.answered and wish != trial.answered:
+        trial = _changed(trial, answered="")
+    if wish is CandidateRequest.PAUSE and trial.phase is TrialPhase.TRIAL:
+        return _changed(trial, phase=TrialPhase.PAUSED)
+    if wish is not CandidateRequest.PAUSE and trial.phase is TrialPhase.PAUSED:
+        # The time of a pause is not that of the step.
+        since = None if trial.step_since is None else view.now
+        trial = _changed(trial, phase=TrialPhase.TRIAL, step_since=since)
+    if not wants(view, trial, CandidateRequest.PROMOTE, CandidateRequest.ABORT):
+        return trial
+    if wish is CandidateRequest.ABORT and trial.phase in LIVE:
+        return _aborted_unseen(view, trial)
+    if wish is CandidateRequest.PROMOTE and _has_more(view, trial):
+        return trial
+    return _changed(trial, answered=wish)
+
+
+def wants(view: View, trial: CandidateStatus, *wishes: CandidateRequest) -> bool:
+    """Return whether a person asks for one of ``wishes``, and was not answered yet."""
+    wish = view.requests.candidate
+    return wish in wishes and wish != trial.answered
+
+
+def _aborted_unseen(view: View, trial: CandidateStatus) -> CandidateStatus:
+    """Return the trial as aborted where an open circuit has its traffic anyway."""
+    if view.spec.mode is Mode.OBSERVE or view.status.circuit.phase is CircuitPhase.CLOSED:
+        return trial
+    why = "aborted on request; the open circuit had its traffic"
+    return _changed(
+        trial, phase=TrialPhase.ABORTED, weight=0, why=why, answered=CandidateRequest.ABORT
+    )
+
+
+def _has_more(view: View, trial: CandidateStatus) -> bool:
+    """Return whether there is anything left to go on to."""
+    known = plan_of(view)
+    if known is None or trial.phase is not TrialPhase.TRIAL:
+        return False
+    return not leaving.is_last(known, trial) or leaving.may_promote(view, known, trial)
+
+
+def _placed(view: View, trial: CandidateStatus) -> CandidateStatus:
+    """Return the trial at its step, which begins once its traffic is in effect."""
+    known = plan_of(view)
+    if known is None or trial.phase not in LIVE:
+        return trial
+    in_effect = view.route is None or view.route.in_effect
+    if trial.step_since is None and leaving.is_under_way(known, trial) and in_effect:
+        trial = _changed(trial, step_since=view.now)
+    return _changed(trial, step=leaving.place(known, trial))
+
+
+def plan_of(view: View) -> Progression | None:
+    """Return the steps of the candidate, ``None`` where others move its traffic."""
+    return view.spec.candidate.progression if view.spec.candidate else None
+
+
+def is_on(view: View) -> bool:
+    """Return whether a trial is on, be it paused; neither an aborted one nor one that is over."""
+    trial = view.status.candidate
+    return trial is not None and trial.phase in LIVE
+
+
+def is_judged(view: View, before: CandidateStatus | None) -> bool:
+    """Return whether the candidate's verdicts are about the template that is on trial now.
+
+    ``before`` is the trial under which the look was taken: when a template is first seen, the look
+    still tells of the one before it.
+    """
+    trial = view.status.candidate
+    if trial is None or before is None or trial.since is None or not is_on(view):
+        return False
+    return (trial.fingerprint, trial.since) == (before.fingerprint, before.since)
+
+
+def is_of(view: View, episode: Episode) -> bool:
+    """Return whether the trial is still the one that ``episode`` blames, not a later template's."""
+    trial = view.status.candidate
+    return trial is not None and trial.since is not None and trial.since <= episode.detected
+
+
+def action_id(view: View, trial: CandidateStatus, kind: StepKind, what: str) -> str:
+    """Return the id of an action: one for each template, trial of it, and thing to do."""
+    since = trial.since.timestamp() if trial.since else 0.0
+    scope = f"trial/{trial.fingerprint}/{since}/{what}"
+    return episodes.action_id(view.uid, scope, kind, 0)
+
+
+def incident(view: View) -> Episode | None:
+    """Return the incident that is under way, unless it only reports."""
+    episode = episodes.under_way(view.status)
+    return None if episode is None or episode.severity is Severity.P2 else episode
+
+
+def shifted(
+    view: View, status: ModelMonitorStatus, action: Action, now: float
+) -> ModelMonitorStatus:
+    """Return ``status`` once the shift of traffic ``action`` has taken place at ``now``."""
+    trial, services = status.candidate, view.services
+    if trial is None or services is None or services.candidate is None:
+        return status
+    wish = view.requests.candidate
+    if action.id == action_id(view, trial, StepKind.SHIFT_TRAFFIC, ABORT):
+        answered = ABORT if wish is CandidateRequest.ABORT else trial.answered
+        return _ended(status, trial, action, phase=TrialPhase.ABORTED, answered=answered)
+    if action.id == action_id(view, trial, StepKind.SHIFT_TRAFFIC, FINISH):
+        return _ended(status, trial, action, phase=TrialPhase.PROMOTED)
+    percent = _percent(view, trial, action)
+    if percent is None:
+        asked = weights.from_text(action.after)
+        percent = max((rule.get(services.candidate, 0) for rule in asked.values()), default=0)
+        return _shifted_in_incident(view, status, trial, percent, now)
+    asked_to = wish is CandidateRequest.PROMOTE and percent == _last_percent(view)
+    answered = PROMOTE if asked_to else trial.answered
+    return _with(status, _changed(trial, weight=percent, step_since=None, answered=answered))
+
+
+def _with(status: ModelMonitorStatus, trial: CandidateStatus) -> ModelMonitorStatus:
+    return status.model_copy(update={"candidate": trial})
+
+
+def _ended(
+    status: ModelMonitorStatus, trial: CandidateStatus, action: Action, **changes: Any
+) -> ModelMonitorStatus:
+    over = {"weight": 0, "step_since": None, "why": action.why[:300], **changes}
+    return _with(status, _changed(trial, **over))
+
+
+def _percent(view: View, trial: CandidateStatus, action: Action) -> int | None:
+    """Return which percentage ``action`` was to give, ``None`` where it is no step of the trial.
+
+    The weights do not tell: a router that cannot divide traffic finely gives less or more.
+    """
+    for percent in range(1, leaving.ALL + 1):
+        if action.id == action_id(view, trial, StepKind.SHIFT_TRAFFIC, str(percent)):
+            return percent
+    return None
+
+
+def _last_percent(view: View) -> int | None:
+    known = plan_of(view)
+    return known.steps[-1] if known is not None else None
+
+
+def _shifted_in_incident(
+    view: View, status: ModelMonitorStatus, trial: CandidateStatus, percent: int, now: float
+) -> ModelMonitorStatus:
+    """Return the status once an incident has moved the traffic; its own ends the trial."""
+    trial = _changed(trial, weight=percent, step_since=None)
+    episode = episodes.under_way(status)
+    if episode is None or episode.arm is not Arm.CANDIDATE:
+        return _with(status, trial)
+    mitigated = Episode.model_validate({**dict(episode), "mitigated": episode.mitigated or now})
+    aborted = _changed(trial, phase=TrialPhase.ABORTED, why=episode.why[:300])
+    bad = status.revisions
+    known = plan_of(view)
+    if known is not None and known.promotion is Promotion.SWAP_ROLES:
+        # The candidate's workload may have the target's role one day, and be rolled back.
+        bad = record_bad(bad, trial.fingerprint)
+    update = {
+        "candidate": aborted,
+        "incident": episodes.resolve(mitigated, now),
+        "revisions": bad,
+    }
+    return status.model_copy(update=update)
+
+
+def promoted(
+    view: View, status: ModelMonitorStatus, _action: Action, now: float
+) -> ModelMonitorStatus:
+    """Return ``status`` once the target was given the candidate's version at ``now``."""
+    trial = status.candidate
+    if trial is None:
+        return status
+    asked = view.requests.candidate is CandidateRequest.PROMOTE
+    answered = PROMOTE if asked else trial.answered
+    phase = TrialPhase.PROMOTING
+    return _with(status, _changed(trial, phase=phase, step_since=now, answered=answered))

@@ -258,6 +258,10 @@ class Rollback(ApiModel):
     blame_release_within: Duration = "30m"
     """A fault that begins within this time after a revision change is blamed on the release."""
 
+    warm_up: Duration = "2m"
+    """How long after a revision change slow answers alone do not lead to a rollback, as new pods
+    may be warming up; the circuit opens all the same."""
+
 
 class Limits(ApiModel):
     """How much Backstop may do to one monitor's target; giving traffic back is never limited."""

@@ -20,9 +20,10 @@ from backstop.api.status import (
     StepKind,
     Verdict,
 )
-from backstop.core import breaker, checkpoint, explain, journal, revisions, runbook, trial
+from backstop.core import breaker, checkpoint, explain, journal, progression, revisions, runbook, trials
 from backstop.core import episode as episodes
-from backstop.core.diagnosis import Diagnosis, ReleaseContext, diagnose
+from backstop.core.changes import release_context
+from backstop.core.diagnosis import Diagnosis, diagnose
 from backstop.core.units import seconds
 from backstop.core.verdicts import Look, SignalVerdict, overall
 from backstop.core.view import Decision, Memory, Step, View
@@ -37,12 +38,12 @@ def decide(view: View) -> Decision:
     view = replace(view, memory=memory, status=_observe(view, memory))
     view = replace(view, look=_meaningful(view, before))
     settle = SCRAPES_TO_SETTLE * (view.look.scrape_interval or 0.0)
-    diagnosis = diagnose(view.look.verdicts, _release(view), settle=settle)
+    diagnosis = diagnose(view.look.verdicts, release_context(view), settle=settle)
     view = replace(view, status=_begin_or_resolve(view, diagnosis))
     view = replace(view, status=_carried_on(view, diagnosis))
+    view = replace(view, status=progression.advance(view))
     step = _next_step(view, diagnosis)
-    if step is not None and step.candidate_weight:
-        memory = replace(memory, trial_asked=view.now)
+    memory = progression.remember(view, step)
     tests = checkpoint.due(view.status, memory)
     status = view.status.model_copy(
         update={
@@ -52,7 +53,12 @@ def decide(view: View) -> Decision:
         }
     )
     status = status.model_copy(update={"why": explain.sentence(replace(view, status=status), step)})
-    return Decision(status=status, memory=memory, step=step, due=breaker.due(view))
+    return Decision(status=status, memory=memory, step=step, due=_due(view))
+
+
+def _due(view: View) -> float | None:
+    timers = (breaker.due(view), progression.timer(view))
+    return min((one for one in timers if one is not None), default=None)
 
 
 def _remember(view: View) -> Memory:
@@ -86,24 +92,15 @@ def _observe(view: View, memory: Memory) -> ModelMonitorStatus:
     known = revisions.record_good(
         known, healthy_since=memory.healthy_since, good_after=good_after, now=view.now
     )
-    status = view.status.model_copy(update={"revisions": known, "candidate": trial.observe(view)})
+    status = view.status.model_copy(update={"revisions": known, "candidate": trials.observe(view)})
     return journal.verify(status, replace(view, status=status))
 
 
 def _meaningful(view: View, before: CandidateStatus | None) -> Look:
-    if trial.is_judged(view, before):
+    if trials.is_judged(view, before):
         return view.look
     target_only = tuple(v for v in view.look.verdicts if v.arm is Arm.TARGET)
     return replace(view.look, verdicts=target_only)
-
-
-def _release(view: View) -> ReleaseContext:
-    current = view.status.revisions.current
-    return ReleaseContext(
-        changed=current.since.timestamp() if current else None,
-        proven_good=revisions.is_proven_good(view.status.revisions),
-        blame_within=seconds(view.spec.rollback.blame_release_within),
-    )
 
 
 def _begin_or_resolve(view: View, diagnosis: Diagnosis | None) -> ModelMonitorStatus:
@@ -135,17 +132,20 @@ def _is_over(view: View, episode: Episode) -> bool:
     )
     if circuit_used or repairing or view.status.action is not None:
         return False
-    if episode.arm is Arm.CANDIDATE and not trial.is_of(view, episode):
+    if episode.arm is Arm.CANDIDATE and not trials.is_of(view, episode):
         return True
     return episodes.evidence_cleared(episode, view.look.verdicts)
 
 
 def _next_step(view: View, diagnosis: Diagnosis | None) -> Step | None:
-    episode = episodes.under_way(view.status)
-    if episode is None or episode.severity is Severity.P2:
-        return trial.start(view)
+    asked = progression.requested(view)
+    if asked is not None:
+        return asked
+    episode = trials.incident(view)
+    if episode is None:
+        return progression.next_step(view)
     if episode.arm is Arm.CANDIDATE:
-        return trial.abort(view, episode)
+        return progression.abort(view, episode)
     return runbook.next_step(view, episode, diagnosis) or breaker.next_step(
         view, episode, diagnosis
     )

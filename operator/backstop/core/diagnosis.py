@@ -1,35 +1,40 @@
 """Tell the data, the model, the infrastructure and the new version apart.
 
-A pure decision table over the verdicts of both arms and the history of revisions. The question that
+A pure decision table over the verdicts of both arms and the history of changes. The question that
 decides about a rollback is whether it would help: only when the fault began after the current
-revision did, and that revision was never known to be good, is the release to blame. A fault that
-both versions share has a common cause, and no rollback removes it.
+revision did, that revision was never known to be good, no configuration changed since, and no other
+version may have the same fault. A fault that both versions share has a common cause, and no
+rollback removes it. Whatever the cause, only the finding RollbackHelps says that a rollback would.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final, NamedTuple
 
-from backstop.api.status import Arm, Cause, Severity, Verdict
-from backstop.core.measurement import Pillar, UnknownReason
+from backstop.api.status import Arm, Cause, Finding, Severity, Verdict
+from backstop.core import findings
+from backstop.core.facts import ConfigurationChange
+from backstop.core.findings import Evidence, ReleaseContext
+from backstop.core.measurement import Pillar
 from backstop.core.units import say_seconds
 from backstop.core.verdicts import SignalVerdict, overall
 
+__all__ = ["Diagnosis", "ReleaseContext", "diagnose"]
 
-@dataclass(frozen=True, slots=True)
-class ReleaseContext:
-    """When the target's current revision began, and whether it has been good since.
-
-    ``changed`` is a Unix time, ``None`` when unknown; ``blame_within`` is in seconds.
-    """
-
-    changed: float | None
-    proven_good: bool
-    blame_within: float
+_SUSPECTS: Final = {
+    Pillar.DATA: Cause.DATA,
+    Pillar.MODEL: Cause.MODEL,
+    Pillar.BUSINESS: Cause.MODEL,
+    Pillar.SYSTEM: Cause.INFRASTRUCTURE,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What is to blame, on which arm, since when, and in one sentence why."""
+    """What is to blame, on which arm, since when, and in one sentence why.
+
+    ``onset`` is a Unix time. ``findings`` are sorted; ``pod`` is named with OnePod and only then.
+    """
 
     cause: Cause
     arm: Arm
@@ -37,18 +42,16 @@ class Diagnosis:
     why: str
     evidence: tuple[str, ...]
     severity: Severity = Severity.P1
+    findings: tuple[Finding, ...] = ()
+    pod: str = ""
 
 
-def _breached(verdicts: Iterable[SignalVerdict], arm: Arm) -> tuple[SignalVerdict, ...]:
-    return tuple(v for v in verdicts if v.arm is arm and v.verdict is Verdict.BREACHED)
+class _Blame(NamedTuple):
+    """A row of the table: the cause, why it is, and what was found that only this row tells."""
 
-
-def _onset(breached: Iterable[SignalVerdict]) -> float:
-    return min(verdict.onset or 0.0 for verdict in breached)
-
-
-def _said(breached: Iterable[SignalVerdict]) -> tuple[str, ...]:
-    return tuple(f"{verdict.name} on {verdict.arm}: {verdict.why}" for verdict in breached)
+    cause: Cause
+    because: str
+    found: frozenset[Finding] = frozenset()
 
 
 def diagnose(
@@ -58,98 +61,155 @@ def diagnose(
 
     Signals that only report are looked at last: what they find is a cause without a symptom yet.
 
-    ``settle`` is how many seconds a fault of both may show later on the target than on the
-    candidate, as its pods are scraped one after another.
+    ``settle`` is how many seconds a fault of both may show later on one arm than on the other, as
+    their pods are scraped one after another.
     """
-    acting = tuple(verdict for verdict in verdicts if not verdict.reports)
-    target = _breached(acting, Arm.TARGET)
-    candidate = _breached(acting, Arm.CANDIDATE)
-    if target:
-        return _blame_target(target, candidate, release)
-    alone = tuple(one for one in candidate if not _may_be_shared(one, verdicts, settle))
+    if findings.breached(verdicts, Arm.TARGET):
+        return _blame_target(Evidence(verdicts, release, settle))
+    candidate = findings.breached(verdicts, Arm.CANDIDATE)
+    alone = tuple(one for one in candidate if not findings.may_be_shared(one, verdicts, settle))
     if alone:
-        return _blame_candidate(alone, overall(verdicts, Arm.TARGET))
+        return _blame_candidate(alone, verdicts)
     reported = tuple(v for v in verdicts if v.reports and v.verdict is Verdict.BREACHED)
     return _report(reported) if reported else None
 
 
-_SUSPECTS = {
-    Pillar.DATA: Cause.DATA,
-    Pillar.MODEL: Cause.MODEL,
-    Pillar.BUSINESS: Cause.MODEL,
-    Pillar.SYSTEM: Cause.INFRASTRUCTURE,
-}
+def _said(breached: Iterable[SignalVerdict]) -> tuple[str, ...]:
+    return tuple(f"{verdict.name} on {verdict.arm}: {verdict.why}" for verdict in breached)
 
 
 def _report(reported: tuple[SignalVerdict, ...]) -> Diagnosis:
     first = reported[0]
-    why = f"{first.name} on the {first.arm}: {first.why}; only reported, as no user suffers of it"
     return Diagnosis(
-        _SUSPECTS[first.pillar], first.arm, _onset(reported), why, _said(reported), Severity.P2
+        _SUSPECTS[first.pillar],
+        first.arm,
+        findings.onset_of(reported),
+        f"{first.name} on the {first.arm}: {first.why}; only reported, as no user suffers of it",
+        _said(reported),
+        Severity.P2,
+        tuple(sorted(findings.shown(reported, first.arm))),
     )
 
 
-_WAITING = UnknownReason.WARMING_UP
-
-
-def _may_be_shared(
-    candidate: SignalVerdict, verdicts: Iterable[SignalVerdict], settle: float
-) -> bool:
-    """Return whether the target may yet turn out to have the candidate's fault as well.
-
-    A target that is Healthy must hold the bound ``settle`` seconds after the candidate broke it;
-    one that has not been looked at often enough for a verdict is waited for.
-    """
-    for one in verdicts:
-        if one.arm is Arm.TARGET and one.name == candidate.name:
-            early = (one.clean_at or 0.0) < (candidate.seen or 0.0) + settle
-            return (one.verdict is Verdict.HEALTHY and early) or one.reason == _WAITING
-    return False
-
-
-def _blame_candidate(candidate: tuple[SignalVerdict, ...], target: Verdict) -> Diagnosis:
-    evidence = _said(candidate)
-    held = "the target does not" if target is Verdict.HEALTHY else "nothing is known of the target"
-    why = f"candidate fails while {held}: {candidate[0].why}; its version is to blame"
-    return Diagnosis(Cause.RELEASE, Arm.CANDIDATE, _onset(candidate), why, evidence)
-
-
-def _blame_target(
-    target: tuple[SignalVerdict, ...],
-    candidate: tuple[SignalVerdict, ...],
-    release: ReleaseContext,
+def _blame_candidate(
+    candidate: tuple[SignalVerdict, ...], verdicts: tuple[SignalVerdict, ...]
 ) -> Diagnosis:
-    onset = _onset(target)
-    cause, because = _cause(target, candidate, release, onset)
-    why = f"target fails: {target[0].why}; {because}"
-    return Diagnosis(cause, Arm.TARGET, onset, why, _said((*target, *candidate)))
+    healthy = overall(verdicts, Arm.TARGET) is Verdict.HEALTHY
+    held = "the target does not" if healthy else "nothing is known of the target"
+    return Diagnosis(
+        Cause.RELEASE,
+        Arm.CANDIDATE,
+        findings.onset_of(candidate),
+        f"candidate fails while {held}: {candidate[0].why}; its version is to blame",
+        _said(candidate),
+        findings=tuple(sorted(findings.shown(candidate, Arm.CANDIDATE))),
+    )
 
 
-def _cause(
-    target: tuple[SignalVerdict, ...],
-    candidate: tuple[SignalVerdict, ...],
-    release: ReleaseContext,
-    onset: float,
-) -> tuple[Cause, str]:
-    pillars = {verdict.pillar for verdict in target}
-    if candidate:
-        cause = Cause.DATA if Pillar.DATA in pillars else Cause.INFRASTRUCTURE
-        return cause, "both versions fail, so no release is to blame and no rollback would help"
-    if any(verdict.attributes for verdict in target):
-        return Cause.RELEASE, "the version before it, which still serves, does not: it is to blame"
-    seen = min(verdict.seen or onset for verdict in target)
-    if _follows_release(release, onset, seen):
-        after = say_seconds(max(0.0, onset - (release.changed or 0.0)))
-        return Cause.RELEASE, f"began {after} after the revision changed: the release is to blame"
+def _blame_target(evidence: Evidence) -> Diagnosis:
+    target, blame = evidence.target, _row(evidence)
+    said = [f"target fails: {target[0].why}", blame.because]
+    found = blame.found | findings.shown(evidence.verdicts, Arm.TARGET)
+    if findings.follows_release(evidence):
+        found |= {Finding.FOLLOWS_RELEASE}
+    if findings.configuration_before(evidence) is not None:
+        found |= {Finding.CONFIGURATION_CHANGED}
+    if findings.candidate_holds(evidence):
+        found |= {Finding.CANDIDATE_BETTER}
+        said.append("the candidate is healthy: ask a person, nothing is promoted by this alone")
+    return Diagnosis(
+        blame.cause,
+        Arm.TARGET,
+        evidence.onset,
+        "; ".join(said),
+        _said((*target, *evidence.candidate)),
+        findings=tuple(sorted(found)),
+        pod=findings.one_pod(evidence) if Finding.ONE_POD in blame.found else "",
+    )
+
+
+def _row(evidence: Evidence) -> _Blame:
+    """Return the first row of the table that fits."""
+    if evidence.candidate:
+        return _both(evidence)
+    if any(verdict.attributes for verdict in evidence.target):
+        because = "the version before it, which still serves, does not: it is to blame"
+        return _Blame(Cause.RELEASE, because, frozenset({Finding.ROLLBACK_HELPS}))
+    pod = findings.one_pod(evidence)
+    if pod:
+        because = (
+            f"pod {pod} carries most of it and the others hold the limit: that pod is at fault"
+        )
+        return _Blame(Cause.INFRASTRUCTURE, because, frozenset({Finding.ONE_POD}))
+    if findings.follows_release(evidence):
+        return _release(evidence)
+    changed = findings.configuration_before(evidence)
+    if changed is not None:
+        because = f"{_changed(changed, evidence.onset)}: {_NOT_UNDONE}"
+        return _Blame(Cause.RELEASE, because)
+    return _old_revision(evidence)
+
+
+def _both(evidence: Evidence) -> _Blame:
+    """Return what is to blame where both arms are breached: never a release."""
+    changed = findings.configuration_before(evidence)
+    beside = "" if changed is None else f"; {_changed(changed, evidence.onset)}"
+    cause = Cause.DATA if Pillar.DATA in evidence.pillars else Cause.INFRASTRUCTURE
+    if not findings.both_fail(evidence):
+        apart = findings.onset_of(evidence.candidate) - evidence.onset
+        order = f"{say_seconds(abs(apart))} {'later' if apart > 0 else 'earlier'}"
+        because = f"the candidate began to fail {order}: these may be two faults, no rollback helps"
+        return _Blame(cause, because + beside)
+    found = frozenset({Finding.BOTH_FAIL})
+    because = "both versions fail, so no release is to blame and no rollback would help"
+    if cause is Cause.DATA and any(verdict.attributes for verdict in evidence.target):
+        because = (
+            "both versions fail on this data and the version before them, which still serves,"
+            " handles it: a rollback helps"
+        )
+        found |= {Finding.ROLLBACK_HELPS}
+    return _Blame(cause, because + beside, found)
+
+
+def _release(evidence: Evidence) -> _Blame:
+    """Return how far the release is to blame that the fault follows, and whether to go back."""
+    release, changed = evidence.release, findings.configuration_before(evidence)
+    began = release.changed or 0.0
+    said = f"began {say_seconds(max(0.0, evidence.onset - began))} after the revision changed"
+    helps = frozenset({Finding.ROLLBACK_HELPS})
+    if changed is not None:
+        said = f"{said}; {_changed(changed, evidence.onset)}"
+    if changed is not None and (changed.changed or 0.0) > began:
+        return _Blame(Cause.RELEASE, f"{said}: {_NOT_UNDONE}")
+    if release.warming_up and findings.is_only_slow(evidence):
+        because = f"{said}: it may still be warming up, so slow answers do not roll it back yet"
+        return _Blame(Cause.RELEASE, because)
+    if findings.candidate_may_share(evidence):
+        because = f"{said}: the release is the first suspect, but the candidate may fail as well"
+        return _Blame(Cause.RELEASE, f"{because}, so nothing is rolled back")
+    return _Blame(Cause.RELEASE, f"{said}: the release is to blame", helps)
+
+
+def _old_revision(evidence: Evidence) -> _Blame:
+    """Return what is to blame where nothing was changed."""
+    pillars = evidence.pillars
     if Pillar.DATA in pillars:
-        return Cause.DATA, "the data is at fault and the revision is not new: no rollback helps"
-    if pillars & {Pillar.MODEL, Pillar.BUSINESS} and Pillar.SYSTEM not in pillars:
-        return Cause.MODEL, "the system is healthy, the revision not new: investigate the model"
-    return Cause.INFRASTRUCTURE, "the revision is not new, so what it runs on is the first suspect"
+        because = "the data is at fault and the revision is not new: no rollback helps"
+        return _Blame(Cause.DATA, because)
+    if Pillar.SYSTEM not in pillars:
+        because = "the system is healthy, the revision not new: investigate the model"
+        return _Blame(Cause.MODEL, because)
+    if Finding.SATURATED in findings.shown(evidence.verdicts, Arm.TARGET):
+        because = "the revision is not new and its resources are exhausted: it needs more of them"
+        return _Blame(Cause.INFRASTRUCTURE, because)
+    because = "the revision is not new, so what it runs on is the first suspect"
+    return _Blame(Cause.INFRASTRUCTURE, because)
 
 
-def _follows_release(release: ReleaseContext, onset: float, seen: float) -> bool:
-    """Return whether the fault, which began between ``onset`` and ``seen``, follows the release."""
-    if release.changed is None or release.proven_good:
-        return False
-    return release.changed <= seen and onset - release.changed <= release.blame_within
+_NOT_UNDONE: Final = "a rollback of the pod template would not undo it"
+
+
+def _changed(one: ConfigurationChange, onset: float) -> str:
+    before = say_seconds(max(0.0, onset - (one.changed or 0.0)))
+    by = f" (by {one.manager})" if one.manager else ""
+    return f"{one.ref} changed {before} before{by}"

@@ -20,7 +20,16 @@ from backstop.api.status import (
     StepKind,
     Verdict,
 )
-from backstop.core import breaker, checkpoint, explain, journal, progression, revisions, runbook, trials
+from backstop.core import (
+    breaker,
+    checkpoint,
+    explain,
+    journal,
+    progression,
+    revisions,
+    runbook,
+    trials,
+)
 from backstop.core import episode as episodes
 from backstop.core.changes import release_context
 from backstop.core.diagnosis import Diagnosis, diagnose

@@ -11,7 +11,6 @@ from backstop.api.runbook import MESSAGES, REPAIRS
 from backstop.api.status import (
     Action,
     ActionState,
-    Arm,
     CircuitPhase,
     CircuitStatus,
     Episode,
@@ -21,7 +20,7 @@ from backstop.api.status import (
     StepKind,
     StepProgress,
 )
-from backstop.core import effects, runbook, weights
+from backstop.core import effects, runbook, trials, weights
 from backstop.core.episode import resolve, under_way, with_action
 from backstop.core.revisions import record_bad
 from backstop.core.units import say_seconds, seconds
@@ -76,8 +75,8 @@ def applied(view: View, action: Action, now: float) -> ModelMonitorStatus:
             return _probing(status, now)
         case StepKind.CLOSE_CIRCUIT:
             return _closed(status, now)
-        case StepKind.SHIFT_TRAFFIC:
-            return _shifted(view, status, done, now)
+        case StepKind.SHIFT_TRAFFIC | StepKind.PROMOTE:
+            return trials.applied(view, status, done, now)
         case StepKind.ROLLBACK:
             bad = record_bad(status.revisions, done.before)
             return status.model_copy(update={"revisions": bad})
@@ -140,23 +139,6 @@ def _closed(status: ModelMonitorStatus, now: float) -> ModelMonitorStatus:
     status = status.model_copy(update={"circuit": closed})
     episode = under_way(status)
     return status.model_copy(update={"incident": resolve(episode, now)}) if episode else status
-
-
-def _shifted(
-    view: View, status: ModelMonitorStatus, action: Action, now: float
-) -> ModelMonitorStatus:
-    services = view.services
-    if status.candidate is None or services is None or services.candidate is None:
-        return status
-    asked = weights.from_text(action.after)
-    weight = max((rule.get(services.candidate, 0) for rule in asked.values()), default=0)
-    trial = status.candidate.model_copy(update={"weight": weight})
-    status = _mitigated(status.model_copy(update={"candidate": trial}), now)
-    episode = under_way(status)
-    if episode is None or episode.arm is not Arm.CANDIDATE:
-        return status
-    aborted = _changed(trial, phase="Aborted")
-    return status.model_copy(update={"candidate": aborted, "incident": resolve(episode, now)})
 
 
 def failed(view: View, action: Action, message: str) -> ModelMonitorStatus:

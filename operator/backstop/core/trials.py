@@ -155,6 +155,19 @@ def incident(view: View) -> Episode | None:
     return None if episode is None or episode.severity is Severity.P2 else episode
 
 
+def applied(
+    view: View, status: ModelMonitorStatus, action: Action, now: float
+) -> ModelMonitorStatus:
+    """Return ``status`` once ``action``, a shift or the promotion, has taken place at ``now``."""
+    if action.step is StepKind.PROMOTE:
+        return promoted(view, status, now)
+    episode = episodes.under_way(status)
+    if episode is not None and episode.mitigated is None:
+        mitigated = Episode.model_validate({**dict(episode), "mitigated": now})
+        status = status.model_copy(update={"incident": mitigated})
+    return shifted(view, status, action, now)
+
+
 def shifted(
     view: View, status: ModelMonitorStatus, action: Action, now: float
 ) -> ModelMonitorStatus:
@@ -213,7 +226,6 @@ def _shifted_in_incident(
     episode = episodes.under_way(status)
     if episode is None or episode.arm is not Arm.CANDIDATE:
         return _with(status, trial)
-    mitigated = Episode.model_validate({**dict(episode), "mitigated": episode.mitigated or now})
     aborted = _changed(trial, phase=TrialPhase.ABORTED, why=episode.why[:300])
     bad = status.revisions
     known = plan_of(view)
@@ -222,15 +234,13 @@ def _shifted_in_incident(
         bad = record_bad(bad, trial.fingerprint)
     update = {
         "candidate": aborted,
-        "incident": episodes.resolve(mitigated, now),
+        "incident": episodes.resolve(episode, now),
         "revisions": bad,
     }
     return status.model_copy(update=update)
 
 
-def promoted(
-    view: View, status: ModelMonitorStatus, _action: Action, now: float
-) -> ModelMonitorStatus:
+def promoted(view: View, status: ModelMonitorStatus, now: float) -> ModelMonitorStatus:
     """Return ``status`` once the target was given the candidate's version at ``now``."""
     trial = status.candidate
     if trial is None:

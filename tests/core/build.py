@@ -19,6 +19,7 @@ from backstop.api.status import (
     StepKind,
     Verdict,
 )
+from backstop.core.built_in import BUILT_IN
 from backstop.core.facts import ObjectRef, RouteFacts, RuleWeights, WorkloadFacts
 from backstop.core.inquiry import Inquiry, inquire
 from backstop.core.measurement import Measurement, Missing, Pillar
@@ -161,6 +162,14 @@ def episode(**changes: Any) -> Episode:
             **changes,
         }
     )
+
+
+def carried_out(cause: Cause) -> list[dict[str, Any]]:
+    """Return the progress of an incident whose built-in runbook is done."""
+    return [
+        {"name": one.name, "step": one.kind, "state": "Done", "since": T0}
+        for one in BUILT_IN.steps(cause) or ()
+    ]
 
 
 def action(

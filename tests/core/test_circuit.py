@@ -18,11 +18,12 @@ from backstop.core.decide import decide
 from backstop.core.diagnosis import ReleaseContext, diagnose
 
 H, B, U = Verdict.HEALTHY, Verdict.BREACHED, Verdict.UNKNOWN
-OPEN, PROBE, CLOSE, ROLLBACK = (
+OPEN, PROBE, CLOSE, ROLLBACK, TELL = (
     StepKind.OPEN_CIRCUIT,
     StepKind.PROBE_CIRCUIT,
     StepKind.CLOSE_CIRCUIT,
     StepKind.ROLLBACK,
+    StepKind.NOTIFY,
 )
 TO_TARGET = [{"fraud": 100, "simple": 0}]
 TO_FALLBACK = [{"fraud": 0, "simple": 100}]
@@ -51,7 +52,7 @@ def test_a_bad_release_is_mitigated_repaired_probed_and_over():
     told = made.status.incident
     assert told is not None
     assert (told.cause, told.arm) == (Cause.RELEASE, Arm.TARGET)
-    assert [one.step for one in told.actions] == [OPEN, ROLLBACK, PROBE, CLOSE]
+    assert [one.step for one in told.actions] == [OPEN, ROLLBACK, TELL, PROBE, CLOSE]
     times = (told.detected, told.mitigated, told.repaired, told.resolved)
     assert [t and t.timestamp() - T0 for t in times] == [1, 1, 62, 72]
     assert made.status.circuit.openings == 0
@@ -206,7 +207,9 @@ def test_a_target_that_cannot_be_read_is_not_rolled_back():
     made = view(
         verdict(outcome=B), status=blamed, target=None, spec=spec(fallback=None), route=None
     )
-    assert decide(made).step is None
+    step = decide(made).step
+    assert step is not None
+    assert step.kind is TELL
 
 
 def test_without_a_known_revision_nothing_is_rolled_back():

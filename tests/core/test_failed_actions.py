@@ -27,7 +27,7 @@ def test_failed_actions_are_retried_later_and_at_most_five_times():
     assert made.rules == TO_TARGET
     assert made.status.incident is not None
     assert made.status.incident.severity == "P0"
-    ids = [one.id for one in made.status.incident.actions]
+    ids = [one.id for one in made.status.incident.actions if one.step is OPEN]
     assert len(set(ids)) == 5
 
 
@@ -60,7 +60,7 @@ def test_a_rollback_without_a_revision_to_go_to_says_so():
     made.look(B)
     assert made.states(ROLLBACK) == [ActionState.FAILED]
     assert made.status.incident is not None
-    assert made.status.incident.actions[-1].message == (
+    assert made.action(ROLLBACK).message == (
         "no earlier revision is left that was not rolled back before; the workload keeps 1 in its"
         " history"
     )

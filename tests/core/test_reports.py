@@ -99,7 +99,9 @@ def test_an_incident_in_which_users_suffer_takes_the_place_of_a_report():
 @pytest.mark.parametrize("severity", [Severity.P0, Severity.P1])
 def test_a_report_never_takes_the_place_of_an_incident_in_which_users_suffer(severity):
     """The incident goes on with its own evidence."""
-    under_way = episode(severity=severity, cause=Cause.INFRASTRUCTURE, detected=T0 - 5)
+    under_way = episode(
+        severity=severity, cause=Cause.INFRASTRUCTURE, detected=T0 - 5, runbook="built-in"
+    )
     decision = decide(view(drift(), verdict("errors", U), status=status(incident=under_way)))
     assert decision.status.incident == under_way
 
@@ -136,7 +138,7 @@ def test_drift_keeps_no_circuit_open():
 
 def test_a_report_does_not_hold_up_a_trial():
     """The candidate gets its share while drift of the target is on report."""
-    wanted = spec(candidate={**CANDIDATE, "weight": 1})
+    wanted = spec(candidate={**CANDIDATE, "progression": {"steps": [1]}})
     both = route({"fraud": 100, "fraud-next": 0, "simple": 0})
     first = view(verdict(outcome=H), drift(), spec=wanted, route=both)
     first = replace(first, candidate=first.target)

@@ -1,9 +1,9 @@
 """The timers of the circuit: told while they run, and sound in a status that was mended by hand."""
 
 import pytest
-from tests.core.build import T0, action, deployment, episode, status, verdict, view
+from tests.core.build import T0, action, carried_out, deployment, episode, status, verdict, view
 
-from backstop.api.status import ActionState, StepKind, Verdict
+from backstop.api.status import ActionState, Cause, StepKind, Verdict
 from backstop.core import breaker
 from backstop.core.decide import decide
 
@@ -40,7 +40,8 @@ def test_a_half_open_circuit_without_a_beginning_waits():
 def test_an_open_circuit_without_a_beginning_still_probes():
     """Then it was open for no time that could be told."""
     made = status(
-        circuit={"phase": "Open", "openings": 1, "nextProbe": T0}, incident=episode(cause="model")
+        circuit={"phase": "Open", "openings": 1, "nextProbe": T0},
+        incident=episode(cause="model", steps=carried_out(Cause.MODEL)),
     )
     step = decide(view(verdict(outcome=U), status=made)).step
     assert step is not None
@@ -51,7 +52,10 @@ def test_a_probe_waits_for_the_repair():
     """Sending traffic to pods that are being replaced would prove nothing."""
     made = status(
         circuit={"phase": "Open", "openings": 1, "nextProbe": T0 - 1},
-        incident=episode(actions=[action(ROLLBACK, ActionState.APPLIED, after="v1")]),
+        incident=episode(
+            actions=[action(ROLLBACK, ActionState.APPLIED, after="v1")],
+            steps=carried_out(Cause.RELEASE),
+        ),
     )
     waiting = view(status=made, target=deployment("v1", rolled_out=False))
     assert decide(waiting).step is None

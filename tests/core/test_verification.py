@@ -1,7 +1,7 @@
 """An applied action is verified when it is seen to be in effect, and fails when it is not."""
 
 import pytest
-from tests.core.build import T0, action, deployment, episode, route, status
+from tests.core.build import T0, action, deployment, episode, route, status, view
 
 from backstop.api.status import Action, ActionState, ModelMonitorStatus, StepKind
 from backstop.core import journal
@@ -29,7 +29,7 @@ def verified(
 ) -> ModelMonitorStatus:
     """Return the status after the cluster was looked at, with these actions in the incident."""
     known = status(incident=episode(actions=list(actions)), **changes)
-    return journal.verify(known, at, target, now)
+    return journal.verify(known, view(status=known, route=at, target=target, now=now))
 
 
 MOVED = action(OPEN, APPLIED, before=BEFORE, after=AFTER)
@@ -90,7 +90,7 @@ def test_an_action_that_is_not_in_effect_in_time_has_failed(waited: float, state
     assert seen.state is state
     assert after.incident.severity == ("P0" if state is FAILED else "P1")
     if state is FAILED:
-        assert seen.message == "not in effect after 600 s"
+        assert seen.message == "not in effect after 10 min"
 
 
 def test_weights_that_were_moved_on_are_not_waited_for():
@@ -128,4 +128,5 @@ def test_an_applied_action_without_a_time_waits():
 def test_without_an_open_incident_nothing_is_verified(incident):
     """What is over stays as it was told."""
     known = status(incident=incident)
-    assert journal.verify(known, IN_EFFECT, None, T0 + 999) is known
+    later = view(status=known, route=IN_EFFECT, target=None, now=T0 + 999)
+    assert journal.verify(known, later) is known

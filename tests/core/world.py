@@ -12,20 +12,23 @@ from typing import Any, Final
 from tests.core.build import T0, deployment, route, spec, verdict
 
 from backstop.api.modelmonitor import Mode, ModelMonitorSpec
+from backstop.api.runbook import MESSAGES, RunbookUse
 from backstop.api.status import Action, ActionState, Arm, ModelMonitorStatus, StepKind, Verdict
 from backstop.core import journal, revisions, weights
 from backstop.core.decide import decide
 from backstop.core.episode import under_way
 from backstop.core.evidence import evidence_from, without_answered
-from backstop.core.facts import RevisionFacts, WorkloadFacts
+from backstop.core.facts import JobFacts, RevisionFacts, WorkloadFacts
+from backstop.core.fleet import Fleet
+from backstop.core.requests import Requests
+from backstop.core.routing import wanted_weights
 from backstop.core.verdicts import Look, SignalVerdict
 from backstop.core.view import Decision, Memory, Step, View
-from backstop.runtime.act import wanted_weights
 from backstop.runtime.journal import fit
 
 H, B, U = Verdict.HEALTHY, Verdict.BREACHED, Verdict.UNKNOWN
 
-STEPS_PER_PASS: Final = 3
+STEPS_PER_PASS: Final = 4
 SignalKey = tuple[str, Arm]
 
 
@@ -50,6 +53,12 @@ class World:
     crash: str = ""
     memory: Memory = field(default_factory=Memory)
     steps: list[StepKind] = field(default_factory=list)
+    told: list[Action] = field(default_factory=list)
+    pods: int = 2
+    fleet: Fleet = field(default_factory=Fleet)
+    requests: Requests = field(default_factory=Requests)
+    jobs: dict[str, JobFacts] = field(default_factory=dict)
+    restarted: str = ""
     done: list[Action] = field(default_factory=list)
     decision: Decision | None = None
     broken: dict[SignalKey, float] = field(default_factory=dict)
@@ -101,7 +110,8 @@ class World:
             if step is None:
                 self._write(self.decision.status)
                 break
-            asked.append(step.kind)
+            if step.kind not in MESSAGES:
+                asked.append(step.kind)
             self._take(view, step)
             if self.status.evidence_from != evidence:
                 verdicts = tuple(_warming_up(one) for one in verdicts)
@@ -130,9 +140,20 @@ class World:
             memory=self.memory,
             look=look,
             now=self.now,
-            target=deployment(self.current, rolled_out=self.rolled_out, changed=self.changed),
+            target=self._target(),
             candidate=self.candidate,
             route=route(*self.rules, accepted=1 if self.accepted else None),
+            runbook=None if self.spec.runbook == RunbookUse() else self.spec.runbook,
+            runbook_name="inline",
+            fleet=self.fleet,
+            requests=self.requests,
+            jobs=self.jobs,
+        )
+
+    def _target(self) -> WorkloadFacts:
+        facts = deployment(self.current, rolled_out=self.rolled_out, changed=self.changed)
+        return dataclasses.replace(
+            facts, desired=self.pods, ready=self.pods, last_action=self.restarted
         )
 
     def _write(self, status: ModelMonitorStatus) -> None:
@@ -143,7 +164,7 @@ class World:
         before, after, refusal = self._plan(view, step)
         if step.kind in self.refused:
             refusal = "refused"
-        subject = "Deployment/fraud" if step.kind is StepKind.ROLLBACK else "HTTPRoute/fraud"
+        subject = "HTTPRoute/fraud" if step.kind in weights.TRAFFIC_STEPS else "Deployment/fraud"
         action = journal.intent(view, step, subject=subject, before=before, after=after)
         if view.spec.mode is Mode.OBSERVE:
             self._observe(view, step, action)
@@ -170,6 +191,10 @@ class World:
             if isinstance(chosen, revisions.Refusal):
                 return self.current, "", chosen.why
             return self.current, chosen.fingerprint, ""
+        if step.kind is StepKind.SCALE:
+            return str(self.pods), str(self.pods * 2), ""
+        if step.kind not in weights.TRAFFIC_STEPS:
+            return self.current, step.kind.value, ""
         assert view.route is not None
         assert view.services is not None
         live = weights.current(view.route.rules, view.services)
@@ -186,6 +211,12 @@ class World:
             if self.current != action.after:
                 self.release(action.after)
                 self.rolled_out = False
+        elif action.step is StepKind.SCALE:
+            self.pods = int(action.after)
+        elif action.step in MESSAGES:
+            self.told.append(action)
+        elif action.step not in weights.TRAFFIC_STEPS:
+            self.restarted = action.id
         else:
             self.rules = [dict(one) for one in weights.from_text(action.after).values()]
         self.done.append(action)
@@ -203,6 +234,11 @@ class World:
         """Return the states of the incident's actions of one kind."""
         episode = self.status.incident
         return [one.state for one in (episode.actions if episode else []) if one.step is step]
+
+    def action(self, step: StepKind) -> Action:
+        """Return the newest action of one kind in the incident."""
+        assert self.status.incident is not None
+        return [one for one in self.status.incident.actions if one.step is step][-1]
 
     def size(self) -> int:
         """Return the bytes of the status as it is stored."""

@@ -85,7 +85,7 @@ BUILT_IN: Final = RunbookSpec.model_validate(
             {
                 "name": "restart",
                 "description": "What scaling out does not cure, a fresh start may.",
-                "when": {"none": ["BothFail", "CandidateBetter"]},
+                "when": {"any": ["Saturated", "Slow"], "none": ["OnePod", "BothFail"]},
                 "restart": {},
             },
             {

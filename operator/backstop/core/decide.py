@@ -48,8 +48,9 @@ def decide(view: View) -> Decision:
     view = replace(view, look=_meaningful(view, before))
     settle = SCRAPES_TO_SETTLE * (view.look.scrape_interval or 0.0)
     diagnosis = diagnose(view.look.verdicts, release_context(view), settle=settle)
-    view = replace(view, status=_begin_or_resolve(view, diagnosis))
     view = replace(view, status=_carried_on(view, diagnosis))
+    view = replace(view, status=_begin_or_resolve(view, diagnosis))
+    view = replace(view, status=_settled(view, diagnosis))
     view = replace(view, status=progression.advance(view))
     step = _next_step(view, diagnosis)
     memory = progression.remember(view, step)
@@ -68,6 +69,13 @@ def decide(view: View) -> Decision:
 def _due(view: View) -> float | None:
     timers = (breaker.due(view), progression.timer(view))
     return min((one for one in timers if one is not None), default=None)
+
+
+def _due(view: View) -> float | None:
+    """Return the Unix time at which the first timer ends, ``None`` without one."""
+    episode = episodes.under_way(view.status)
+    timers = (breaker.due(view), runbook.due(view, episode) if episode else None)
+    return min((one for one in timers if one is not None and one > view.now), default=None)
 
 
 def _remember(view: View) -> Memory:
@@ -161,21 +169,37 @@ def _next_step(view: View, diagnosis: Diagnosis | None) -> Step | None:
 
 
 def _carried_on(view: View, diagnosis: Diagnosis | None) -> ModelMonitorStatus:
-    """Return the status with the runbook as far as it has come."""
-    episode = episodes.under_way(view.status)
-    if episode is None or episode.severity is Severity.P2 or episode.arm is Arm.CANDIDATE:
+    """Return the status with what was found since, and what became of the steps that run."""
+    episode = _on_target(view)
+    if episode is None:
         return view.status
-    episode = runbook.advance(view, _learnt(view, episode, diagnosis))
-    episode = runbook.settle(view, episode, diagnosis)
+    episode = runbook.advance(view, _learnt(episode, diagnosis))
     return view.status.model_copy(update={"incident": episode})
 
 
-def _learnt(view: View, episode: Episode, diagnosis: Diagnosis | None) -> Episode:
-    """Return the episode with what was found since it began."""
-    found = {*episode.findings, *(diagnosis.findings if diagnosis else ())}
-    pod = episode.pod or (diagnosis.pod if diagnosis else "")
-    update = {"findings": sorted(found), "pod": pod, "runbook": runbook.source_of(view, episode)}
-    return episode.model_copy(update=update)
+def _settled(view: View, diagnosis: Diagnosis | None) -> ModelMonitorStatus:
+    """Return the status with the steps left out that are not needed."""
+    episode = _on_target(view)
+    if episode is None:
+        return view.status
+    named = episode.model_copy(update={"runbook": runbook.source_of(view, episode)})
+    return view.status.model_copy(update={"incident": runbook.settle(view, named, diagnosis)})
+
+
+def _on_target(view: View) -> Episode | None:
+    """Return the incident of the target in which something may be done."""
+    episode = episodes.under_way(view.status)
+    if episode is None or episode.severity is Severity.P2 or episode.arm is Arm.CANDIDATE:
+        return None
+    return episode
+
+
+def _learnt(episode: Episode, diagnosis: Diagnosis | None) -> Episode:
+    """Return the episode with what was found since it began; reports tell nothing of it."""
+    if diagnosis is None or diagnosis.severity is Severity.P2:
+        return episode
+    found, pod = {*episode.findings, *diagnosis.findings}, episode.pod or diagnosis.pod
+    return episode.model_copy(update={"findings": sorted(found), "pod": pod})
 
 
 def _signals(status: ModelMonitorStatus, verdicts: tuple[SignalVerdict, ...]) -> list[SignalStatus]:

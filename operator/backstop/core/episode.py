@@ -11,8 +11,10 @@ from backstop.api.status import (
     Arm,
     Episode,
     ModelMonitorStatus,
+    Progress,
     Severity,
     StepKind,
+    StepProgress,
     Verdict,
 )
 from backstop.core.diagnosis import Diagnosis
@@ -119,9 +121,18 @@ def evidence_cleared(episode: Episode, verdicts: Iterable[SignalVerdict]) -> boo
     return bool(found) and all(one.verdict is Verdict.HEALTHY for one in found)
 
 
+def _at_the_end(step: StepProgress, now: float) -> StepProgress:
+    if step.state not in {Progress.RUNNING, Progress.WAITING}:
+        return step
+    state = Progress.HELPED if step.state is Progress.RUNNING else Progress.SKIPPED
+    change = {"state": state, "since": now, "why": "all was healthy again"}
+    return StepProgress.model_validate({**dict(step), **change})
+
+
 def resolve(episode: Episode, now: float) -> Episode:
-    """Return the episode as resolved at ``now``."""
-    resolved = Episode.model_validate({**dict(episode), "resolved": now})
+    """Return the episode as resolved at ``now``; a repair that still runs has helped."""
+    steps = [_at_the_end(one, now) for one in episode.steps]
+    resolved = Episode.model_validate({**dict(episode), "steps": steps, "resolved": now})
     if resolved.repaired is None and resolved.arm is Arm.CANDIDATE:
         return Episode.model_validate({**dict(resolved), "repaired": now})
     return resolved

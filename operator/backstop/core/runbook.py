@@ -8,6 +8,7 @@ wait for recovery.
 
 from collections.abc import Iterator, Sequence
 
+from backstop.api.modelmonitor import Mode
 from backstop.api.runbook import (
     MESSAGES,
     MITIGATIONS,
@@ -61,6 +62,7 @@ def source_of(view: View, episode: Episode) -> str:
 
 def advance(view: View, episode: Episode) -> Episode:
     """Return ``episode`` with what became of the steps that run, and P0 if one was in vain."""
+    episode = _without_observed(view, episode)
     for step in steps_of(view, episode):
         known = progress_of(episode, step)
         if known is None or known.state is not Progress.RUNNING:
@@ -71,6 +73,16 @@ def advance(view: View, episode: Episode) -> Episode:
         if state in _IN_VAIN:
             episode = episode.model_copy(update={"severity": Severity.P0})
     return episode
+
+
+def _without_observed(view: View, episode: Episode) -> Episode:
+    """Return ``episode`` without the steps that were only observed, once more is allowed."""
+    if view.spec.mode is Mode.OBSERVE:
+        return episode
+    observed = {one.name for one in episode.actions if one.state is ActionState.OBSERVED}
+    done = {one.name for one in episode.actions if one.state is not ActionState.OBSERVED}
+    kept = [one for one in episode.steps if one.name not in observed - done]
+    return episode.model_copy(update={"steps": kept})
 
 
 def progress_of(episode: Episode, step: RunbookStep) -> StepProgress | None:
@@ -108,7 +120,14 @@ def _last(episode: Episode, step: RunbookStep) -> Action | None:
     return ours[-1] if ours else None
 
 
+def _was_refused(action: Action | None) -> bool:
+    """Return whether ``action`` never took place; what took place in vain is not repeated."""
+    return action is not None and action.state is ActionState.FAILED and action.applied_at is None
+
+
 def _may_retry(view: View, episode: Episode, step: RunbookStep, action: Action) -> bool:
+    if not _was_refused(action):
+        return False
     failed = [one for one in episode.actions if one.name == step.name and one.id != action.id]
     first = (failed or [action])[0].planned_at.timestamp()
     in_time = view.now < first + seconds(step.timeout)
@@ -161,8 +180,9 @@ def next_step(view: View, episode: Episode, diagnosis: Diagnosis | None) -> Step
     turn = _turn(view, episode, diagnosis)
     if turn is None or not _may_try(view, episode, turn):
         return None
-    attempt = sum(one.name == turn.name for one in episode.actions)
-    ordinal = view.status.circuit.openings * 100 + attempt
+    failed = (ActionState.FAILED, turn.name)
+    attempt = sum((one.state, one.name) == failed for one in episode.actions)
+    ordinal = view.status.circuit.openings * 100 + episode.reverts * 10_000 + attempt
     scope = f"{episode.name}/{turn.name}"
     action = episodes.action_id(view.uid, scope, turn.kind, ordinal)
     weight = turn.shift_traffic.candidate_weight if turn.shift_traffic else 0
@@ -198,12 +218,12 @@ def _open_steps(view: View, episode: Episode) -> Iterator[tuple[RunbookStep, boo
         if state in _OVER:
             continue
         if state is Progress.RUNNING:
-            action = _last(episode, step)
-            again = action is not None and action.state is ActionState.FAILED
+            again = _was_refused(_last(episode, step))
             if again and _may_try(view, episode, step):
                 yield step, not waiting
             if step.kind not in MESSAGES:
-                waiting, retrying = waiting or not again, retrying or again
+                waiting = waiting or not again
+                retrying = retrying or (again and step.kind not in MITIGATIONS)
             continue
         yield step, not waiting and (not retrying or step.kind in MITIGATIONS)
 
@@ -250,6 +270,8 @@ def _unfit(view: View, episode: Episode, step: RunbookStep) -> str:
     services = view.services
     match step.kind:
         case StepKind.OPEN_CIRCUIT:
+            if view.status.circuit.phase is not CircuitPhase.CLOSED:
+                return "the circuit is open already"
             absent = services is None or services.fallback is None
             return "the monitor names no fallback" if absent else ""
         case StepKind.ROLLBACK:
@@ -267,6 +289,8 @@ def _unfit(view: View, episode: Episode, step: RunbookStep) -> str:
 def _no_way_back(view: View, episode: Episode) -> str:
     if not view.spec.rollback.enabled:
         return "spec.rollback.enabled is false"
+    if any(one.applied_at for one in episodes.actions(episode, StepKind.ROLLBACK)):
+        return "it was rolled back in this incident already"
     if Finding.ROLLBACK_HELPS not in episode.findings:
         return "nothing shows that an earlier revision would be better"
     current = view.status.revisions.current

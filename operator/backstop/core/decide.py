@@ -67,14 +67,10 @@ def decide(view: View) -> Decision:
 
 
 def _due(view: View) -> float | None:
-    timers = (breaker.due(view), progression.timer(view))
-    return min((one for one in timers if one is not None), default=None)
-
-
-def _due(view: View) -> float | None:
     """Return the Unix time at which the first timer ends, ``None`` without one."""
     episode = episodes.under_way(view.status)
-    timers = (breaker.due(view), runbook.due(view, episode) if episode else None)
+    recovery = runbook.due(view, episode) if episode else None
+    timers = (breaker.due(view), progression.timer(view), recovery)
     return min((one for one in timers if one is not None and one > view.now), default=None)
 
 

@@ -50,7 +50,12 @@ _worlds = st.fixed_dictionaries(
             {"enabled": st.sampled_from([True, True, False]), "goodAfter": st.just("20s")}
         ),
         "candidate": st.sampled_from(
-            [None, CANDIDATE, {**CANDIDATE, "weight": 10}, {**CANDIDATE, "weight": 10}]
+            [
+                None,
+                CANDIDATE,
+                {**CANDIDATE, "progression": {"steps": [10]}},
+                {**CANDIDATE, "progression": {"steps": [10]}},
+            ]
         ),
         "circuit": st.just({"openFor": "5s", "maxOpenFor": "40s", "probeFor": "3s"}),
     }

@@ -121,7 +121,7 @@ def applied(step: StepKind, known: ModelMonitorStatus, **changes) -> ModelMonito
     """Return the status after an action of this kind has taken place two seconds after `T0`."""
     done = action(step, **{"before": BEFORE, "after": AFTER, **changes})
     known = known.model_copy(update={"action": done})
-    candidate = {**CANDIDATE, "weight": 10} if known.candidate else None
+    candidate = {**CANDIDATE, "progression": {"steps": [10]}} if known.candidate else None
     return journal.applied(view(status=known, spec=spec(candidate=candidate)), done, T0 + 2)
 
 

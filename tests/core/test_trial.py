@@ -2,6 +2,7 @@
 
 import pytest
 from tests.core.build import CANDIDATE, T0, deployment, episode, spec, status, verdict, view
+from tests.core.canary import with_steps
 from tests.core.world import World, world
 
 from backstop.api.status import ActionState, Arm, Cause, StepKind, TrialPhase, Verdict
@@ -14,9 +15,9 @@ START = [{"fraud": 100, "fraud-next": 0, "simple": 0}]
 TRIAL = [{"fraud": 90, "fraud-next": 10, "simple": 0}]
 
 
-def on_trial(*, weight: int | None = 10, rules=None, **changes) -> World:
-    """Return a world with a candidate that is ready."""
-    made = world(candidate={**CANDIDATE, "weight": weight}, rules=rules or START, **changes)
+def on_trial(*, steps: list[int] | None = None, rules=None, **changes) -> World:
+    """Return a world with a candidate that is ready, and gets 10 % unless said otherwise."""
+    made = world(candidate=with_steps(*(steps or [10])), rules=rules or START, **changes)
     made.candidate = deployment("c1")
     return made
 
@@ -42,21 +43,22 @@ def test_a_candidate_that_is_not_ready_gets_nothing(candidate):
     assert made.rules == START
 
 
-def test_without_a_weight_the_weights_are_left_alone():
+def test_without_steps_the_weights_are_left_alone():
     """Somebody else moves the traffic; Backstop only takes it away when the candidate fails."""
-    made = on_trial(weight=None, rules=TRIAL)
+    made = world(candidate=CANDIDATE, rules=TRIAL)
+    made.candidate = deployment("c1")
     assert made.look(H, H) == []
     made.after(1)
     assert made.look(H, B) == [SHIFT]
     assert made.rules == START
 
 
-def test_another_weight_in_the_spec_is_another_step():
+def test_a_larger_first_step_in_the_spec_is_taken_at_once():
     """The trial goes on with the new share."""
     made = on_trial()
     made.look(H, U)
     made.after(60)
-    made.spec = spec(candidate={**CANDIDATE, "weight": 25})
+    made.spec = spec(candidate=with_steps(25))
     assert made.look(H, H) == [SHIFT]
     assert made.rules == [{"fraud": 75, "fraud-next": 25, "simple": 0}]
 
@@ -185,7 +187,7 @@ def test_no_trial_starts_while_the_circuit_is_open():
     made = view(
         verdict(),
         status=left_open,
-        spec=spec(candidate={**CANDIDATE, "weight": 10}),
+        spec=spec(candidate=with_steps(10)),
         candidate=deployment("c1"),
     )
     assert decide(made).step is None
@@ -258,20 +260,22 @@ def test_observe_records_the_abort_once():
     assert made.states(SHIFT) == [ActionState.OBSERVED]
 
 
-def test_each_trial_has_an_id_of_its_own():
-    """Another template, weight or generation is another action; the same one is the same."""
+def test_each_step_of_each_trial_has_an_id_of_its_own():
+    """Another template, trial of it, or share is another action; the same one is the same."""
+    begun = {"fingerprint": "c1", "since": T0}
     known = {
-        "spec": spec(candidate={**CANDIDATE, "weight": 10}),
+        "spec": spec(candidate=with_steps(10)),
         "candidate": deployment("c1"),
+        "status": status(candidate=begun),
     }
     first = decide(view(verdict(), **known)).step
-    again = decide(view(verdict(), now=T0 + 99, **known)).step
+    again = decide(view(verdict(), now=T0 + 99, generation=2, **known)).step
     other = [
         decide(view(verdict(), **{**known, **change})).step
         for change in (
             {"candidate": deployment("c2")},
-            {"spec": spec(candidate={**CANDIDATE, "weight": 11})},
-            {"generation": 2},
+            {"spec": spec(candidate=with_steps(11))},
+            {"status": status(candidate={**begun, "since": T0 + 1})},
         )
     ]
     assert first is not None

@@ -19,5 +19,5 @@ def namespace() -> Iterator[str]:
     name = f"schema-{uuid.uuid4().hex[:8]}"
     kubectl("create", "namespace", name)
     yield name
-    kubectl("delete", "modelmonitors,incidents", "--all", "-n", name)
+    kubectl("delete", "modelmonitors,incidents,runbooks", "--all", "-n", name)
     kubectl("delete", "namespace", name, "--wait=false")

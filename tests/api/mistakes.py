@@ -1,10 +1,11 @@
-"""Bad ModelMonitors, shared by the tests of the API server and of `backstop check`."""
+"""Bad monitors and runbooks, shared by the tests of the API server and of `backstop check`."""
 
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tests.api.kind_mistakes import KIND_MISTAKES, PART_MISTAKES
-from tests.api.specs import ERRORS, FULL, MINIMAL, PREDICTION, REMOVED, changed, monitor
+from tests.api.runbook_mistakes import CANDIDATE_MISTAKES, MAINTENANCE_MISTAKES, STEP_MISTAKES
+from tests.api.specs import ERRORS, FULL, MINIMAL, PREDICTION, REMOVED, RUNBOOK, changed, monitor
 from tests.api.specs import MEASURES as THRESHOLDS
 
 from backstop.core.presets.registry import presets
@@ -16,7 +17,7 @@ from backstop.core.signals.threshold import MEASURES
 class Bad:
     """A mistake, what the API server says to it, and the line of `backstop check`.
 
-    `check` is the whole line after the monitor's name.
+    `check` is the whole line after the object's name.
     """
 
     mistake: str
@@ -25,11 +26,12 @@ class Bad:
     check: str
     base: dict[str, Any] = field(default_factory=lambda: FULL)
     name: str = "fraud"
+    kind: str = "ModelMonitor"
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """The monitor with the mistake."""
-        return monitor(changed(self.base, self.changes), name=self.name)
+        """The object with the mistake."""
+        return monitor(changed(self.base, self.changes), name=self.name, kind=self.kind)
 
 
 _KINDS: Final = ", ".join(kinds())
@@ -108,14 +110,14 @@ _RULES: Final = (
     Bad(
         "fallback without traffic",
         {"traffic": REMOVED, "candidate": REMOVED},
-        "fallback needs traffic.httpRoute: without a route there is no traffic to move",
-        "spec: fallback needs traffic.httpRoute: without a route there is no traffic to move",
+        "fallback needs traffic: without a route there is no traffic to move",
+        "spec: fallback needs traffic: without a route there is no traffic to move",
     ),
     Bad(
         "candidate without traffic",
         {"traffic": REMOVED, "fallback": REMOVED},
-        "candidate needs traffic.httpRoute: without a route it has no traffic to watch",
-        "spec: candidate needs traffic.httpRoute: without a route it has no traffic to watch",
+        "candidate needs traffic: without a route it has no traffic to watch",
+        "spec: candidate needs traffic: without a route it has no traffic to watch",
     ),
     Bad(
         "traffic without the target's service",
@@ -274,20 +276,22 @@ _TYPES: Final = (
     Bad(
         "a mode in lower case",
         {"mode": "act"},
-        'spec.mode: Unsupported value: "act": supported values: "Observe", "Act"',
-        'spec.mode: "act" is not known; write Observe or Act',
+        'spec.mode: Unsupported value: "act": supported values: "Observe", "Approve", "Act"',
+        'spec.mode: "act" is not known; write Observe or Approve or Act',
     ),
     Bad(
         "a kind that is not supported",
         {"target.kind": "DaemonSet"},
         'spec.target.kind: Unsupported value: "DaemonSet"',
-        'spec.target.kind: "DaemonSet" is not known; write Deployment',
+        'spec.target.kind: "DaemonSet" is not known; write Deployment or StatefulSet or'
+        " InferenceService or Rollout or Canary",
     ),
     Bad(
         "a weight out of range",
-        {"candidate.weight": 80},
-        "spec.candidate.weight in body should be less than or equal to 50",
-        "spec.candidate.weight: 80 does not fit: write a whole number from 1 to 50, without quotes",
+        {"circuit.probeWeight": 80},
+        "spec.circuit.probeWeight in body should be less than or equal to 50",
+        "spec.circuit.probeWeight: 80 does not fit: write a whole number from 1 to 50,"
+        " without quotes",
     ),
     Bad(
         "a number in quotes",
@@ -312,7 +316,8 @@ _TYPES: Final = (
         "a field that belongs elsewhere",
         {"traffic.gateway": "edge"},
         'unknown field "spec.traffic.gateway"',
-        "spec.traffic.gateway: there is no field gateway; remove it, or use one of httpRoute",
+        "spec.traffic.gateway: there is no field gateway; remove it, or use one of grpcRoute,"
+        " httpRoute, inferenceService, ingress, replicaRatio, service, virtualService",
     ),
     Bad(
         "no target",
@@ -372,5 +377,27 @@ _IN_KINDS: Final = (
         for where, fields, said in PART_MISTAKES
     ),
 )
-BAD: Final = (*_RULES, *_IN_KINDS, *_TYPES)
+_IN_RUNBOOKS: Final = tuple(
+    Bad(
+        f"{mistake}, {where}",
+        {path: [step]},
+        server.format(path=f"spec.{path}[0]"),
+        f"spec.{path}[0]{inner}: {said}",
+        kind=kind,
+        base=base,
+    )
+    for mistake, step, inner, server, said in STEP_MISTAKES
+    for where, kind, base, path in (
+        ("in a Runbook", "Runbook", RUNBOOK, "data"),
+        ("in the monitor", "ModelMonitor", FULL, "runbook.data"),
+    )
+)
+_IN_MAINTENANCE: Final = tuple(
+    Bad(mistake, {"maintenance": [window]}, server, f"spec.maintenance[0]{inner}: {said}")
+    for mistake, window, inner, server, said in MAINTENANCE_MISTAKES
+)
+_OF_CANDIDATES: Final = tuple(
+    Bad(mistake, changes, server, said) for mistake, changes, server, said in CANDIDATE_MISTAKES
+)
+BAD: Final = (*_RULES, *_IN_KINDS, *_TYPES, *_IN_RUNBOOKS, *_IN_MAINTENANCE, *_OF_CANDIDATES)
 """One for each CEL rule, and for each way in which a newcomer gets a type wrong."""

@@ -1,4 +1,4 @@
-"""Good ModelMonitors, shared by the tests of the API server and of `backstop check`."""
+"""Good monitors and runbooks, for the tests of the API server and of `backstop check`."""
 
 from copy import deepcopy
 from typing import Any, Final
@@ -29,6 +29,33 @@ MEASURES: Final[dict[str, dict[str, Any]]] = {
     "promql": SCORE,
 }
 """A threshold on each measure."""
+STEPS: Final[list[dict[str, Any]]] = [
+    {"name": "to-the-fallback", "openCircuit": {}},
+    {"name": "none-for-the-candidate", "shiftTraffic": {}},
+    {
+        "name": "back",
+        "description": "Back where that *helps*.",
+        "when": {"any": ["RollbackHelps"], "none": ["BothFail"], "signals": ["errors"]},
+        "rollback": {},
+        "timeout": "5m",
+        "verify": {"signals": ["errors"], "within": "2m"},
+        "onFailure": "Stop",
+    },
+    {"name": "half-more", "scale": {"by": "50%", "max": 8}},
+    {"name": "eight", "scale": {"to": 8}},
+    {"name": "bad-pod", "restart": {"pods": "Bad"}},
+    {"name": "freeze", "pauseRollout": {}},
+    {"name": "train", "runJob": {"cronJob": "train"}, "verify": {"within": "1d"}},
+    {"name": "repair", "runJob": {"job": "repair"}},
+    {"name": "ticket", "callWebhook": {"url": "https://tickets.example.com/new", "payload": "a"}},
+    {"name": "tell", "notify": {"severity": "P0", "to": "owner", "text": "look at the source"}},
+    {"name": "ask", "waitForApproval": {"expireAfter": "30m"}},
+]
+"""A step of each kind, as many as a cause may have."""
+RUNBOOK: Final[dict[str, Any]] = {
+    "description": "For all models of the team.",
+    **dict.fromkeys(("data", "model", "infrastructure", "release"), STEPS),
+}
 MINIMAL: Final[dict[str, Any]] = {
     "target": {"name": "fraud", "metricLabels": {"app": "fraud"}},
     "signals": [{"name": "errors", "threshold": ERRORS}],
@@ -49,12 +76,36 @@ FULL: Final[dict[str, Any]] = {
         "name": "fraud-next",
         "service": "fraud-next",
         "metricLabels": {"app": "fraud-next"},
-        "weight": 5,
+        "progression": {
+            "steps": [1, 5, 25, 50, 100],
+            "minTime": "2m",
+            "minSamples": 100,
+            "maxTime": "1h",
+            "onTimeout": "Hold",
+            "promotion": "Template",
+        },
     },
     "traffic": {"httpRoute": "fraud"},
     "fallback": {"service": "fraud-rules"},
     "circuit": {"openFor": "30s", "maxOpenFor": "10m", "probeWeight": 5, "probeFor": "10s"},
-    "rollback": {"enabled": True, "goodAfter": "5m", "blameReleaseWithin": "30m"},
+    "rollback": {
+        "enabled": True,
+        "goodAfter": "5m",
+        "blameReleaseWithin": "30m",
+        "warmUp": "2m",
+    },
+    "runbook": {"data": STEPS},
+    "limits": {
+        "coolDown": "1m",
+        "actionsPerHour": 20,
+        "maxReverts": 2,
+        "approvalExpiresAfter": "30m",
+    },
+    "gitops": "TrafficOnly",
+    "maintenance": [
+        {"days": ["Sat", "Sun"], "opens": "22:00", "closes": "02:30", "timezone": "Europe/Berlin"},
+        {"begins": "2026-12-24T12:00:00Z", "ends": "2026-12-27T06:00:00Z"},
+    ],
     "signals": [
         {
             "name": "errors",
@@ -91,14 +142,16 @@ def changed(spec: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def monitor(spec: dict[str, Any], *, name: str = "fraud") -> dict[str, Any]:
-    """Return a ModelMonitor."""
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "ModelMonitor",
-        "metadata": {"name": name},
-        "spec": spec,
-    }
+def monitor(
+    spec: dict[str, Any], *, name: str = "fraud", kind: str = "ModelMonitor"
+) -> dict[str, Any]:
+    """Return a ModelMonitor, or an object of another ``kind``."""
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+def runbook(spec: dict[str, Any], *, name: str = "fraud") -> dict[str, Any]:
+    """Return a Runbook."""
+    return monitor(spec, name=name, kind="Runbook")
 
 
 GOOD: Final = {
@@ -106,6 +159,34 @@ GOOD: Final = {
     "full": FULL,
     "default prediction": changed(FULL, {"fallback": PREDICTION}),
     "no candidate": changed(FULL, {"candidate": REMOVED}),
+    "a runbook by name": changed(FULL, {"runbook": {"name": "team.fraud"}}),
+    "nothing to be done for a cause": changed(FULL, {"runbook": {"model": []}}),
+    "a canary within the target": changed(
+        FULL,
+        {
+            "target.kind": "InferenceService",
+            "candidate.kind": "InferenceService",
+            "candidate.name": "fraud",
+            "traffic": {"inferenceService": "fraud"},
+            "fallback": REMOVED,
+        },
+    ),
+    **{
+        f"a router: {kind}": changed(
+            FULL, {"traffic": {kind: value}, "fallback": fallback, "mode": "Approve"}
+        )
+        for kind, value, fallback in (
+            ("grpcRoute", "fraud", {"service": "fraud-rules"}),
+            ("virtualService", "fraud", {"service": "fraud-rules"}),
+            ("ingress", "fraud", {"service": "fraud-rules"}),
+            ("service", "fraud-front", {"service": "fraud-rules"}),
+            ("replicaRatio", {}, REMOVED),
+        )
+    },
+    **{
+        f"a target: {kind}": changed(MINIMAL, {"target.kind": kind})
+        for kind in ("StatefulSet", "InferenceService", "Rollout", "Canary")
+    },
     "a breach that is only reported": changed(FULL, {"signals.0.onBreach": "Report"}),
     "partly given persistence": changed(FULL, {"signals.0.persistence": {"breaches": 3}}),
     "only a lower bound": changed(FULL, {"signals.1.threshold.max": REMOVED}),
@@ -144,7 +225,14 @@ GOOD: Final = {
     ),
 }
 
+GOOD_RUNBOOKS: Final = {
+    "a step of each kind, for each cause": RUNBOOK,
+    "no cause": {},
+    "one cause": {"release": STEPS[:1]},
+}
+
 
 def signal_monitor(signals: list[dict[str, Any]]) -> dict[str, Any]:
     """Return a monitor with these signals, for examples that show signals alone."""
-    return monitor(changed(FULL, {"preset": "backstop", "signals": signals}))
+    changes = {"preset": "backstop", "runbook": {}, "signals": signals}
+    return monitor(changed(FULL, changes))

@@ -1,6 +1,7 @@
 """`backstop check` finds a newcomer's mistakes and says what to change."""
 
 import json
+from datetime import UTC, datetime
 from typing import get_args
 
 import pytest
@@ -8,9 +9,10 @@ import yaml
 from click.testing import CliRunner, Result
 from pydantic import BaseModel
 from tests.api.mistakes import BAD, Bad
-from tests.api.specs import FULL, GOOD, MINIMAL, changed, monitor
+from tests.api.specs import FULL, GOOD, GOOD_RUNBOOKS, MINIMAL, changed, monitor, runbook
 
 from backstop.api.modelmonitor import ModelMonitorSpec
+from backstop.api.runbook import RunbookSpec
 from backstop.cli.main import main
 from backstop.core.cel import cel_rules
 from backstop.core.measures.shares import Errors
@@ -37,17 +39,25 @@ def test_good_monitor_passes(spec):
     assert (result.output, result.exit_code) == ("stdin: ModelMonitor fraud: ok\n", 0)
 
 
+@pytest.mark.parametrize("spec", GOOD_RUNBOOKS.values(), ids=GOOD_RUNBOOKS)
+def test_good_runbook_passes(spec):
+    """Runbooks are checked beside monitors."""
+    result = check(runbook(spec), monitor(MINIMAL))
+    assert result.output == "stdin: Runbook fraud: ok\nstdin: ModelMonitor fraud: ok\n"
+    assert result.exit_code == 0
+
+
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.mistake)
 def test_mistake_is_explained(bad: Bad):
     """Each mistake gives exactly one line, which names the field and says what to change."""
     result = check(bad.manifest)
-    assert result.output == f"stdin: ModelMonitor {bad.name}: {bad.check}\n"
+    assert result.output == f"stdin: {bad.kind} {bad.name}: {bad.check}\n"
     assert result.exit_code == 1
 
 
 def test_every_rule_has_a_mistake():
     """No CEL rule is without a bad spec, so that expression and predicate cannot differ."""
-    models = models_in(ModelMonitorSpec)
+    models = models_in(ModelMonitorSpec) | models_in(RunbookSpec)
     assert {ModelMonitorSpec, Threshold, Errors} <= models
     sentences = {rule.message for model in models for rule in cel_rules(model)}
     assert {s for s in sentences if not any(s in bad.check for bad in BAD)} == set()
@@ -146,12 +156,61 @@ def test_object_around_the_spec_is_checked():
     ]
 
 
+def test_runbook_without_spec_is_told_what_it_is_for():
+    """A Runbook is asked for what a Runbook needs."""
+    output = check({"apiVersion": "backstop.dev/v1alpha1", "kind": "Runbook"}).output.splitlines()
+    assert [line.removeprefix("stdin: Runbook ?: ") for line in output] == [
+        "metadata.name: is missing: give the runbook a name, in quotes if a number",
+        "spec: is missing: it says what to do, by cause: data, model, infrastructure, release",
+    ]
+
+
+def test_time_zone_that_nobody_knows_is_told():
+    """The API server takes any word for a time zone; the check looks it up."""
+    window = {"opens": "22:00", "closes": "23:00", "timezone": "Europe/Bern"}
+    assert check(monitor(changed(FULL, {"maintenance": [window]}))).output == (
+        "stdin: ModelMonitor fraud: spec.maintenance[0].timezone: 'Europe/Bern' is not a time zone"
+        " that is known here; write for example Europe/Berlin\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("step", "place", "said"),
+    [
+        (
+            {"when": {"signals": ["errors", "eror"]}},
+            "when.signals[1]",
+            "there is no signal eror; did you mean errors?",
+        ),
+        (
+            {"verify": {"signals": ["p99"]}},
+            "verify.signals[0]",
+            "there is no signal p99; remove it, or use one of errors, fraud-share",
+        ),
+    ],
+)
+def test_step_names_a_signal_of_its_monitor(step, place, said):
+    """A step that waits for a signal which nobody measures would wait in vain."""
+    steps = [{"name": "a", "rollback": {}, **step}]
+    output = check(monitor(changed(FULL, {"runbook": {"data": steps}}))).output
+    assert output == f"stdin: ModelMonitor fraud: spec.runbook.data[0].{place}: {said}\n"
+    assert check(runbook({"data": steps})).exit_code == 0
+
+
+def test_time_is_read_as_yaml_gives_it():
+    """A time needs no quotes: YAML reads it by itself."""
+    once = {"begins": datetime(2026, 12, 24, 12, tzinfo=UTC), "ends": "2026-12-27T06:00:00+01:00"}
+    text = yaml.safe_dump(monitor(changed(FULL, {"maintenance": [once]})))
+    assert "begins: 2026-12-24" in text
+    assert CliRunner().invoke(main, ["check", "-"], input=text).exit_code == 0
+
+
 def test_unknown_kind_of_the_group_is_told():
     """A misspelt kind is not passed over as if it were somebody else's object."""
     manifest = {**monitor(MINIMAL), "kind": "Modelmonitor"}
     assert check(manifest).output == (
         'stdin: Modelmonitor fraud: kind: "Modelmonitor" is not known;'
-        " write ModelMonitor or Incident\n"
+        " write ModelMonitor or Incident or Runbook\n"
     )
 
 
@@ -167,7 +226,7 @@ def test_nothing_to_check_is_a_failure():
     """A check that looked at nothing does not pass."""
     result = check({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}})
     assert (result.output, result.exit_code) == (
-        "no ModelMonitor found: is this the right file?\n",
+        "no ModelMonitor and no Runbook found: is this the right file?\n",
         1,
     )
 

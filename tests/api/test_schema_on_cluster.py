@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 from tests.api.mistakes import BAD, Bad
-from tests.api.specs import FULL, GOOD, MINIMAL, monitor
+from tests.api.specs import FULL, GOOD, GOOD_RUNBOOKS, MINIMAL, RUNBOOK, monitor, runbook
 from tests.api.values import EPISODE, STATUS
 from tests.lab.cluster import kubectl
 
 from backstop.api import API_VERSION
 from backstop.api.conditions import ConditionType
 from backstop.api.incident import IncidentSpec, incident_status
+from backstop.api.runbook import RunbookSpec
 from backstop.api.status import Episode, ModelMonitorStatus
 
 pytestmark = [
@@ -49,6 +50,23 @@ def test_good_spec_is_accepted(namespace, spec):
     try_to_create(namespace, monitor(spec))
 
 
+@pytest.mark.parametrize("spec", GOOD_RUNBOOKS.values(), ids=GOOD_RUNBOOKS)
+def test_good_runbook_is_accepted(namespace, spec):
+    """Runbooks are objects of their own."""
+    try_to_create(namespace, runbook(spec))
+
+
+def test_defaults_of_steps_are_those_of_the_model(namespace):
+    """A step that is written briefly is stored as it will be carried out."""
+    brief = {"data": [{"name": "restart", "restart": {}}]}
+    (stored,) = try_to_create(namespace, runbook(brief))["spec"]["data"]
+    (step,) = RunbookSpec.model_validate(brief).data or []
+    assert stored == step.to_json() | {"when": stored["when"]}
+    assert stored["restart"] == {"pods": "All"}
+    full = try_to_create(namespace, runbook(RUNBOOK))["spec"]
+    assert RunbookSpec.model_validate(full) == RunbookSpec.model_validate(RUNBOOK)
+
+
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.mistake)
 def test_bad_spec_is_refused(namespace, bad: Bad):
     """A bad spec is never stored, and the refusal says what is wrong."""
@@ -67,15 +85,16 @@ def test_defaults_are_those_of_the_model(namespace):
 
 
 def test_columns_tell_what_matters(namespace):
-    """`kubectl get mm -o wide` shows mode, target, verdict, circuit, readiness and the reason."""
+    """`kubectl get mm -o wide` shows the state, what is held, and the reason."""
     create(namespace, monitor(FULL, name="columns"))
     set_status(namespace, "modelmonitor/columns", STATUS.to_json())
     titles, row = get(namespace, "mm", "columns", "-o", "wide").splitlines()
     assert titles.split() == [
-        *("NAME", "MODE", "TARGET", "VERDICT", "CIRCUIT", "READY", "AGE", "INCIDENT", "WHY")
+        *("NAME", "MODE", "TARGET", "VERDICT", "CIRCUIT", "READY", "AGE"),
+        *("INCIDENT", "CANDIDATE", "HELD", "WHY"),
     ]
     assert row.split()[:6] == ["columns", "Act", "fraud", "Breached", "Open", "True"]
-    assert row.split()[7] == EPISODE.name
+    assert row.split()[7:10] == [EPISODE.name, "Aborted", "ApprovalNeeded"]
     assert row.endswith(STATUS.why)
     assert "INCIDENT" not in get(namespace, "modelmonitors", "columns")
     assert "modelmonitor.backstop.dev/columns" in get(namespace, "ml", "-o", "name")

@@ -6,6 +6,7 @@ from typing import Final
 from backstop.api.status import (
     Action,
     ActionState,
+    Approval,
     Arm,
     CandidateStatus,
     Cause,
@@ -13,12 +14,15 @@ from backstop.api.status import (
     CircuitStatus,
     Condition,
     Episode,
+    Finding,
     ModelMonitorStatus,
+    Progress,
     Revision,
     RevisionsStatus,
     Severity,
     SignalStatus,
     StepKind,
+    StepProgress,
     TrialPhase,
     Verdict,
 )
@@ -33,6 +37,7 @@ def at(second: int, microsecond: int = 0) -> datetime:
 ACTION: Final = Action(
     id="open-3f9a1c",
     step=StepKind.OPEN_CIRCUIT,
+    name="to-the-fallback",
     state=ActionState.VERIFIED,
     subject="HTTPRoute/fraud",
     before='{"0": {"fraud": 100, "fraud-rules": 0}}',
@@ -56,6 +61,25 @@ EPISODE: Final = Episode(
     why="target fails: errors 52 % (260 of 500), allowed 5%; the release is to blame",
     evidence=["errors on target: errors 52 % (260 of 500), allowed 5%"],
     actions=[ACTION],
+    findings=[Finding.FOLLOWS_RELEASE, Finding.ONE_POD],
+    pod="fraud-7d79-x2b4k",
+    runbook="team-fraud",
+    steps=[
+        StepProgress(
+            name="to-the-fallback",
+            step=StepKind.OPEN_CIRCUIT,
+            state=Progress.DONE,
+            since=at(4, 1),
+            why="in effect",
+        ),
+        StepProgress(
+            name="back",
+            step=StepKind.ROLLBACK,
+            state=Progress.WAITING,
+            since=at(5),
+        ),
+    ],
+    reverts=1,
 )
 STATUS: Final = ModelMonitorStatus(
     observed_generation=7,
@@ -69,7 +93,15 @@ STATUS: Final = ModelMonitorStatus(
             message="watching 2 signals",
             observed_generation=7,
             last_transition_time=at(1),
-        )
+        ),
+        Condition(
+            type="Held",
+            status="True",
+            reason="ApprovalNeeded",
+            message="rollback waits for approval",
+            observed_generation=7,
+            last_transition_time=at(1),
+        ),
     ],
     signals=[
         SignalStatus(
@@ -89,13 +121,31 @@ STATUS: Final = ModelMonitorStatus(
         next_probe=at(33, 7),
         restore=[{"fraud": 95, "fraud-next": 5, "fraud-rules": 0}],
     ),
-    candidate=CandidateStatus(phase=TrialPhase.ABORTED, fingerprint="5d41402abc", weight=5),
+    candidate=CandidateStatus(
+        phase=TrialPhase.ABORTED,
+        fingerprint="5d41402abc",
+        since=at(0, 3),
+        weight=5,
+        step=1,
+        step_since=at(1, 9),
+        why="fraud-next is aborted: a person asked for it",
+        answered="abort",
+    ),
     revisions=RevisionsStatus(
         current=Revision(fingerprint="7d793037a0", since=at(0)),
         last_good=Revision(fingerprint="9e107d9d37", since=at(0, 42)),
         known_bad=["7d793037a0"],
     ),
     evidence_from=at(3, 999_999),
+    approval=Approval(
+        id="9c1d",
+        step=StepKind.ROLLBACK,
+        asked=at(5),
+        expires=at(59),
+        why="the release is to blame",
+    ),
+    held="rollback waits for approval",
+    promoted="fraud-next",
     action=ACTION,
     incident=EPISODE,
 )

@@ -65,7 +65,22 @@ class KeyedBy:
 def _to_datetime(value: object) -> object:
     if isinstance(value, int | float):
         return datetime.fromtimestamp(value, tz=UTC)
-    return value
+    return _parsed(value) if isinstance(value, str) else value
+
+
+def _parsed(text: str) -> datetime:
+    """Return the time that ``text`` says; one without a time zone is refused, as Kubernetes does.
+
+    Text must be read here: a validator that runs before pydantic's own keeps it from knowing that
+    the value came from JSON, where text is the strict form of a time.
+    """
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        time = None
+    if time is None or time.tzinfo is None:
+        raise ValueError(f'"{text}" is not a time; write for example 2026-11-23T07:30:00Z')
+    return time
 
 
 def _to_micro_time(value: datetime) -> str:

@@ -98,6 +98,18 @@ MODEL_MONITOR: Final = Kind(
         ),
         _AGE,
         Column("Incident", ".status.incident.name", "The open or the last incident.", priority=1),
+        Column(
+            "Candidate",
+            ".status.candidate.phase",
+            "How far the candidate's trial has come.",
+            priority=1,
+        ),
+        Column(
+            "Held",
+            '.status.conditions[?(@.type=="Held")].reason',
+            "What an action waits for: a brake, or a person's approval.",
+            priority=1,
+        ),
         Column("Why", ".status.why", "What Backstop sees and does about it.", priority=1),
     ),
     selectable=(".spec.target.name", ".spec.mode", ".status.verdict"),

@@ -4,12 +4,13 @@ The API server knows these types only as patterns; here each pattern has words, 
 the reference pages.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pydantic import StringConstraints
-
+from backstop.api.maintenance import TimeOfDay, TimeZone
 from backstop.api.modelmonitor import HeaderName
+from backstop.api.runbook import CallWebhook
 from backstop.core.units import (
     Bound,
     Decimal,
@@ -31,8 +32,13 @@ class Form:
 
 
 def _pattern(annotated: Any) -> str:
-    found = [one for one in annotated.__metadata__ if isinstance(one, StringConstraints)]
-    return str(found[0].pattern)
+    return _pattern_in(annotated.__metadata__)
+
+
+def _pattern_in(metadata: Iterable[Any]) -> str:
+    # In the metadata of a model's field, the pattern stands in a value of another type.
+    found = (getattr(one, "pattern", None) for one in metadata)
+    return str(next(filter(None, found)))
 
 
 _NAME: Final = "lower-case letters, digits and -, with a letter or digit at both ends"
@@ -51,5 +57,12 @@ FORMS: Final = {
     _pattern(DnsName): Form("object name", f"{_NAME}, dots between, at most 253 characters"),
     _pattern(LabelName): Form("label name", "letters, digits and _, without a digit in front"),
     _pattern(HeaderName): Form("header name", "letters, digits and -"),
+    _pattern(TimeOfDay): Form(
+        "time of day", 'hours and minutes in quotes, for example "02:30" or "18:00"'
+    ),
+    _pattern(TimeZone): Form("time zone", "UTC, or a place, for example Europe/Berlin"),
+    _pattern_in(CallWebhook.model_fields["url"].metadata): Form(
+        "URL", "http:// or https:// in front, for example https://tickets.example.com/new"
+    ),
 }
 """The forms by the pattern that the API server enforces."""

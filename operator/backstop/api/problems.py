@@ -1,11 +1,12 @@
-"""What is wrong with a ModelMonitor, in sentences that say what to change.
+"""What is wrong with a ModelMonitor or a Runbook, in sentences that say what to change.
 
 Holds a manifest against the same types, limits and rules that the API server enforces, and beyond
-that parses its PromQL. All problems are found at once, so that one correction round is enough.
+that parses its PromQL and looks up the signals that its runbook names. All problems are found at
+once, so that one correction round is enough.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -15,9 +16,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from backstop.api import API_VERSION
-from backstop.api.crd import MODEL_MONITOR, object_schema
+from backstop.api.crd import MODEL_MONITOR, RUNBOOK, Kind, object_schema
 from backstop.api.forms import FORMS
-from backstop.api.modelmonitor import ModelMonitorSpec
 from backstop.api.schema import Schema
 from backstop.api.signal import Signal
 from backstop.core.presets.preset import PresetError
@@ -37,33 +37,51 @@ class Problem:
     message: str
 
 
+CHECKED: Final[Mapping[str, Kind]] = {kind.name: kind for kind in (MODEL_MONITOR, RUNBOOK)}
+"""The kinds that people write, by name."""
+
+_PURPOSE: Final = {
+    MODEL_MONITOR.name: "it says what to watch, and needs target and signals",
+    RUNBOOK.name: "it says what to do, by cause: data, model, infrastructure, release",
+}
+
+
 def find_problems(manifest: Mapping[str, Any]) -> tuple[Problem, ...]:
-    """Return what is wrong with ``manifest``, an object of kind ModelMonitor; empty if nothing."""
-    found = list(_of_the_object(manifest))
+    """Return what is wrong with ``manifest``; empty if nothing.
+
+    It is a ModelMonitor unless its kind is another one of ``CHECKED``.
+    """
+    kind = CHECKED.get(str(manifest.get("kind")), MODEL_MONITOR)
+    found = list(_of_the_object(manifest, kind))
     spec = manifest.get("spec")
     if isinstance(spec, Mapping):
         empty = list(_of_empty_fields(spec, ("spec",)))
         told = {problem.path for problem in empty}
         found += empty
-        found += (problem for problem in _of_the_spec(spec) if problem.path not in told)
-        found += _of_promql(spec)
+        found += (problem for problem in _of_the_spec(spec, kind) if problem.path not in told)
+        if kind is MODEL_MONITOR:
+            found += _of_promql(spec)
+    if not found and kind is MODEL_MONITOR:
+        found += _of_named_signals(manifest["spec"])
     if not found:
-        rules = (rule for rule in MODEL_MONITOR.rules if not rule.holds(manifest))
+        rules = (rule for rule in kind.rules if not rule.holds(manifest))
         found += [Problem("metadata.name", rule.message) for rule in rules]
     return tuple(found)
 
 
-def _of_the_object(manifest: Mapping[str, Any]) -> Iterator[Problem]:
+def _of_the_object(manifest: Mapping[str, Any], kind: Kind) -> Iterator[Problem]:
     if manifest.get("apiVersion") != API_VERSION:
         yield Problem("apiVersion", f"write {API_VERSION}, not {_said(manifest.get('apiVersion'))}")
+    schema = _schema(kind.name)
     for name in manifest:
-        if name not in _schema()["properties"]:
-            yield Problem(str(name), _unknown_field(str(name), _schema()))
+        if name not in schema["properties"]:
+            yield Problem(str(name), _unknown_field(str(name), schema))
     metadata = manifest.get("metadata")
     if not isinstance(metadata, Mapping) or not isinstance(metadata.get("name"), str):
-        yield Problem("metadata.name", "is missing: give the monitor a name, in quotes if a number")
+        what = "monitor" if kind is MODEL_MONITOR else "runbook"
+        yield Problem("metadata.name", f"is missing: give the {what} a name, in quotes if a number")
     if not isinstance(manifest.get("spec"), Mapping):
-        yield Problem("spec", "is missing: it says what to watch, and needs target and signals")
+        yield Problem("spec", f"is missing: {_PURPOSE[kind.name]}")
 
 
 def _of_empty_fields(value: object, location: _Location) -> Iterator[Problem]:
@@ -77,16 +95,30 @@ def _of_empty_fields(value: object, location: _Location) -> Iterator[Problem]:
             yield from _of_empty_fields(child, (*location, index))
 
 
-def _of_the_spec(spec: Mapping[str, Any]) -> Iterator[Problem]:
+def _of_the_spec(spec: Mapping[str, Any], kind: Kind) -> Iterator[Problem]:
     # JSON in strict mode is what the API server accepts: "5" is not a number, 1 is not true.
     text = json.dumps(_without_empty(spec), default=str)
     try:
-        ModelMonitorSpec.model_validate_json(text, strict=True)
+        kind.spec.model_validate_json(text, strict=True)
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             inner = tuple(part for part in detail["loc"] if part != "[key]")
             location: _Location = ("spec", *inner)
-            yield Problem(_path(location), _sentence(detail, location))
+            yield Problem(_path(location), _sentence(detail, location, kind))
+
+
+def _of_named_signals(spec: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield the signals that steps of the monitor's own runbook name and the monitor lacks."""
+    known = sorted(signal["name"] for signal in spec["signals"])
+    runbook = spec.get("runbook") or {}
+    for cause, steps in runbook.items():
+        for index, step in enumerate(steps if isinstance(steps, list) else ()):
+            for part in ("when", "verify"):
+                for place, name in enumerate((step.get(part) or {}).get("signals") or ()):
+                    if name not in known:
+                        location: _Location = ("spec", "runbook", cause, index, part)
+                        path = _path((*location, "signals", place))
+                        yield Problem(path, _no_such("signal", name, known))
 
 
 def _of_promql(spec: Mapping[str, Any]) -> Iterator[Problem]:
@@ -127,12 +159,12 @@ def _without_empty(value: Any) -> Any:
 
 
 @cache
-def _schema() -> Schema:
-    return object_schema(MODEL_MONITOR)
+def _schema(kind: str) -> Schema:
+    return object_schema(CHECKED[kind])
 
 
-def _schema_at(location: _Location) -> Schema:
-    node = _schema()
+def _schema_at(location: _Location, kind: Kind) -> Schema:
+    node = _schema(kind.name)
     for part in location:
         if isinstance(part, int):
             node = node.get("items", {})
@@ -158,21 +190,24 @@ _CONTAINERS: Final = {
 }
 
 
-def _sentence(detail: ErrorDetails, location: _Location) -> str:
+def _sentence(detail: ErrorDetails, location: _Location, kind: Kind) -> str:
     if detail["type"] == "extra_forbidden":
-        return _unknown_field(str(location[-1]), _schema_at(location[:-1]))
+        return _unknown_field(str(location[-1]), _schema_at(location[:-1], kind))
     say = _SENTENCES.get(detail["type"])
     if say is not None:
-        return say(detail, _schema_at(location))
+        return say(detail, _schema_at(location, kind))
     return _CONTAINERS.get(detail["type"], detail["msg"])
 
 
 def _unknown_field(name: str, parent: Schema) -> str:
-    known = sorted(parent.get("properties", ()))
+    return _no_such("field", name, sorted(parent.get("properties", ())))
+
+
+def _no_such(what: str, name: str, known: Sequence[str]) -> str:
     near = get_close_matches(name, known, n=1)
     if near:
-        return f"there is no field {name}; did you mean {near[0]}?"
-    return f"there is no field {name}; remove it, or use one of {', '.join(known)}"
+        return f"there is no {what} {name}; did you mean {near[0]}?"
+    return f"there is no {what} {name}; remove it, or use one of {', '.join(known)}"
 
 
 def _missing(_detail: ErrorDetails, node: Schema) -> str:

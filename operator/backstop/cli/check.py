@@ -1,7 +1,7 @@
-"""``backstop check``: finds mistakes in ModelMonitors without a cluster.
+"""``backstop check``: finds mistakes in ModelMonitors and Runbooks without a cluster.
 
-The exit status is 0 when every ModelMonitor is good, and 1 when there is anything to change, also
-when there was nothing to check.
+The exit status is 0 when all of them are good, and 1 when there is anything to change, also when
+there was nothing to check.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,45 +19,56 @@ import click
     type=click.Path(exists=True, dir_okay=False, allow_dash=True),
 )
 def check(files: tuple[str, ...]) -> None:
-    """Check the ModelMonitors in FILE... (YAML; - is the standard input).
+    """Check the ModelMonitors and Runbooks in FILE... (YAML; - is the standard input).
 
     Other kinds of objects in the files are passed over.
     """
-    monitors = problems = 0
+    checked = problems = 0
     for path in files:
         for name, found in check_file(path):
-            monitors += name is not None
+            checked += name is not None
             problems += len(found)
             subject = ": ".join(filter(None, ("stdin" if path == "-" else path, name)))
             for line in found or ["ok"]:
                 click.echo(f"{subject}: {line}")
-    if monitors == 0 and problems == 0:
-        click.echo("no ModelMonitor found: is this the right file?")
-    if monitors == 0 or problems:
+    if checked == 0 and problems == 0:
+        click.echo("no ModelMonitor and no Runbook found: is this the right file?")
+    if checked == 0 or problems:
         raise SystemExit(1)
 
 
 def check_file(path: str) -> Iterator[tuple[str | None, list[str]]]:
-    """Yield the name of each monitor with its problems; ``None`` stands for the file itself."""
+    """Yield the name of each object with its problems; ``None`` stands for the file itself."""
+    try:
+        manifests = list(objects(documents(path)))
+    except ValueError as error:
+        yield None, [str(error)]
+        return
+    for manifest in manifests:
+        yield from _check_object(manifest)
+
+
+def documents(path: str) -> list[Any]:
+    """Return the YAML documents in the file ``path``, ``-`` being the standard input.
+
+    Raises:
+        ValueError: it is not YAML; the message says where.
+    """
     import yaml
 
     try:
         with click.open_file(path, "rb") as file:
-            documents = list(yaml.load_all(file, Loader=yaml.CSafeLoader))
+            return list(yaml.load_all(file, Loader=yaml.CSafeLoader))
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        yield None, [f"line {line} is not valid YAML: {error.problem}"]
-        return
+        raise ValueError(f"line {line} is not valid YAML: {error.problem}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        yield None, [f"is not valid YAML: {error}"]
-        return
-    for manifest in objects(documents):
-        yield from _check_object(manifest)
+        raise ValueError(f"is not valid YAML: {error}") from None
 
 
-def objects(documents: list[Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield the objects in ``documents``, those in lists one by one."""
-    for document in documents:
+def objects(found: list[Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the objects in the documents ``found``, those in lists one by one."""
+    for document in found:
         if not isinstance(document, Mapping):
             continue
         if str(document.get("kind")).endswith("List"):
@@ -68,13 +79,13 @@ def objects(documents: list[Any]) -> Iterator[Mapping[str, Any]]:
 
 def _check_object(manifest: Mapping[str, Any]) -> Iterator[tuple[str | None, list[str]]]:
     from backstop.api import GROUP
-    from backstop.api.crd import KINDS, MODEL_MONITOR
-    from backstop.api.problems import find_problems
+    from backstop.api.crd import KINDS
+    from backstop.api.problems import CHECKED, find_problems
 
     kind = str(manifest.get("kind"))
     metadata = manifest.get("metadata")
     name = f"{kind} {metadata.get('name', '?') if isinstance(metadata, Mapping) else '?'}"
-    if kind == MODEL_MONITOR.name:
+    if kind in CHECKED:
         yield name, [f"{one.path}: {one.message}" for one in find_problems(manifest)]
     elif str(manifest.get("apiVersion")).startswith(f"{GROUP}/"):
         kinds = [one.name for one in KINDS]

@@ -1,16 +1,38 @@
 """The operator's own configuration: where metrics come from, and what is allowed.
 
-Only this file names URLs; a monitor names a source, never an address.
+Only this file names URLs that are read or told about incidents, and only it allows hosts to be
+called; a monitor names a source, never an address. docs/configuration.md lists every key.
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
-from backstop.core.units import DnsLabel, Duration
+from backstop.adapters.destinations import Allowed, Destination, Rule, parse, rule
+from backstop.adapters.webhooks import SecretError, read_secret
+from backstop.api.forms import FORMS
+from backstop.core.units import DnsLabel, DnsName, Duration, Percent, fraction, seconds
+from backstop.ports import InvalidError
+
+
+_SAID: Final = {
+    "extra_forbidden": "there is no such key; docs/configuration.md lists all",
+    "missing": "is required",
+    "string_type": "write it as text, in quotes",
+    "int_type": "write a whole number",
+    "model_type": "write its keys below it; docs/configuration.md lists them",
+}
 
 
 class ConfigError(ValueError):
@@ -19,44 +41,166 @@ class ConfigError(ValueError):
 
 class _ConfigModel(BaseModel):
     model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, frozen=True, extra="forbid"
+        alias_generator=to_camel,
+        populate_by_name=True,
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
     )
+
+
+def _host(text: str) -> str:
+    rule(text)
+    return text
+
+
+def _destination(url: str) -> str:
+    try:
+        return parse(url).url
+    except InvalidError as error:
+        raise ValueError(str(error)) from None
+
+
+Count = Annotated[int, Field(ge=1, le=100_000, strict=True)]
+"""How many, from 1 to 100,000."""
 
 
 class SourceConfig(_ConfigModel):
     """One Prometheus-compatible server."""
 
     url: HttpUrl
+    """Where it is."""
+
     timeout: Duration = "5s"
+    """A query that takes longer counts as failed."""
+
     headers: dict[str, str] = Field(default_factory=dict)
+    """Sent with each query, for example `X-Scope-OrgID`."""
+
     bearer_token_file: Path | None = None
+    """File with a token; read for each query, so that it may be rotated."""
+
     ca_file: Path | None = None
+    """File with the certificates that the server's is held against, instead of the usual ones."""
+
+
+class WebhooksConfig(_ConfigModel):
+    """Which programs `callWebhook` may call."""
+
+    allowed_hosts: Annotated[list[Annotated[str, AfterValidator(_host)]], Field(max_length=256)] = (
+        Field(default_factory=list)
+    )
+    """`host`, `host:port` or `*.suffix`; without a port that of http or https is meant. None is
+    allowed unless it is listed."""
+
+    secret_file: Path | None = None
+    """File with the key of signatures, at least 16 bytes; required where a host is allowed."""
+
+    timeout: Duration = "5s"
+    """A call that takes longer counts as failed."""
+
+    @model_validator(mode="after")
+    def _signed(self) -> Self:
+        if self.allowed_hosts and self.secret_file is None:
+            raise ValueError("secretFile is required where hosts are allowed: calls are signed")
+        return self
+
+    @property
+    def allowed(self) -> Allowed:
+        """The destinations that may be called."""
+        return Allowed.of(self.allowed_hosts)
+
+    @property
+    def deadline(self) -> float:
+        """``timeout`` in seconds."""
+        return seconds(self.timeout)
+
+
+class NotificationsConfig(_ConfigModel):
+    """Where notifications go, beside Events and the log."""
+
+    url: Annotated[str, AfterValidator(_destination)]
+    """Where they are POSTed; its host needs no entry in `webhooks.allowedHosts`."""
+
+    secret_file: Path | None = None
+    """File with the key of signatures, at least 16 bytes; without it they are not signed."""
+
+    timeout: Duration = "5s"
+    """A POST that takes longer counts as failed, and is repeated."""
+
+    page_only: bool = False
+    """Whether only notifications are POSTed that shall wake somebody."""
+
+    @property
+    def allowed(self) -> Allowed:
+        """The receiver, and nothing else."""
+        to: Destination = parse(self.url)
+        return Allowed((Rule(to.host, to.port),), "notifications.url")
+
+    @property
+    def address(self) -> str:
+        """The receiver's URL."""
+        return self.url
+
+    @property
+    def deadline(self) -> float:
+        """``timeout`` in seconds."""
+        return seconds(self.timeout)
+
+
+class BudgetsConfig(_ConfigModel):
+    """How much all monitors together may do."""
+
+    actions_per_hour_per_namespace: Count = 20
+    """Actions in an hour on the monitors of one namespace."""
+
+    actions_per_hour: Count = 60
+    """Actions in an hour on all monitors."""
+
+    blast_radius: Percent = "20%"
+    """When more than this share of all monitors act at once, everything is frozen."""
+
+    blast_radius_at_least: Count = 5
+    """As many monitors may always act at once, whatever share that is."""
+
+    @property
+    def blast_radius_share(self) -> float:
+        """``blast_radius`` as a share in [0, 1]."""
+        return fraction(self.blast_radius)
 
 
 class OperatorConfig(_ConfigModel):
     """What a platform engineer decides."""
 
     sources: dict[DnsLabel, SourceConfig] = Field(min_length=1, max_length=64)
+    """Prometheus-compatible servers by name; `default` is that of monitors that name none."""
+
+    webhooks: WebhooksConfig = WebhooksConfig()
+    """Which programs `callWebhook` may call."""
+
+    notifications: NotificationsConfig | None = None
+    """Where notifications go, beside Events and the log."""
+
+    budgets: BudgetsConfig = BudgetsConfig()
+    """How much all monitors together may do."""
+
+    kill_switch: DnsName = "backstop-kill-switch"
+    """ConfigMap in the namespace of the lease that stops all actions."""
+
     responder_image: str = "backstop"
     """Image of the Deployment that gives default predictions."""
 
     concurrent_writes: Annotated[int, Field(ge=1, le=256)] = 32
+    """How many monitors are written at the same time, 1 to 256."""
 
 
 def load(path: Path | None, prometheus: str | None) -> OperatorConfig:
     """Return the configuration from ``path``, with ``prometheus`` as the source `default`.
 
     Raises:
-        ConfigError: nothing names a source, the file cannot be read, or a value is wrong.
+        ConfigError: nothing names a source, a file cannot be read, or a value is wrong.
     """
-    raw: dict[str, object] = {}
-    if path is not None:
-        try:
-            raw = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except (OSError, yaml.YAMLError) as error:
-            raise ConfigError(f"cannot read {path}: {error}") from None
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{path} must hold a mapping with the key sources")
+    raw = _read(path)
     if prometheus is not None:
         sources = raw.get("sources") or {}
         if not isinstance(sources, dict):
@@ -64,9 +208,43 @@ def load(path: Path | None, prometheus: str | None) -> OperatorConfig:
         raw = {**raw, "sources": {**sources, "default": {"url": prometheus}}}
     if not raw.get("sources"):
         raise ConfigError("no metrics source: give --prometheus URL, or --config FILE with sources")
+    # A key without a value is left to its default, as people leave headings empty.
+    raw = {key: value for key, value in raw.items() if value is not None}
     try:
-        return OperatorConfig.model_validate(raw)
+        config = OperatorConfig.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"configuration: {place}: {first['msg']}") from None
+        raise ConfigError(f"configuration: {_words(error)}") from None
+    _check_secrets(config)
+    return config
+
+
+def _read(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(f"cannot read {path}: {error}") from None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path} must hold a mapping with the key sources")
+    return raw
+
+
+def _words(error: ValidationError) -> str:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    form = FORMS.get(str(first.get("ctx", {}).get("pattern")))
+    if form is not None:
+        return f"{place}: write {form.advice}"
+    return f"{place}: {_SAID.get(first['type'], first['msg'].removeprefix('Value error, '))}"
+
+
+def _check_secrets(config: OperatorConfig) -> None:
+    # Wrong keys are better found at the start than in an incident.
+    for key, part in (("webhooks", config.webhooks), ("notifications", config.notifications)):
+        if part is None or part.secret_file is None:
+            continue
+        try:
+            read_secret(part.secret_file)
+        except SecretError as error:
+            raise ConfigError(f"configuration: {key}.secretFile: {error}") from None

@@ -231,6 +231,16 @@ class Approval(ApiModel):
     """Why it would be done."""
 
 
+class ActionCount(ApiModel):
+    """How many actions there were close together; what matters is how many in the last hour."""
+
+    last: MicroTime
+    """When the last of them was applied; the others were within ten minutes of it."""
+
+    count: Annotated[int, Field(ge=1)] = 1
+    """How many."""
+
+
 class CircuitStatus(ApiModel):
     """The circuit breaker."""
 
@@ -423,6 +433,13 @@ class ModelMonitorStatus(ApiModel):
 
     held: Annotated[str, StringConstraints(max_length=300)] = ""
     """Why actions are held back, if they are."""
+
+    recent_actions: Annotated[list[ActionCount], Field(max_length=7)] = Field(default_factory=list)
+    """The actions of the last hour that `spec.limits.actionsPerHour` counts."""
+
+    cool_down_from: MicroTime | None = None
+    """When the last incident ended in which a workload was changed; `spec.limits.coolDown` counts
+    from then."""
 
     promoted: Name = ""
     """Name of the candidate that has the target's role since its promotion by SwapRoles."""

@@ -231,6 +231,10 @@ class KubeApi(Protocol):
         """Return the object at ``path`` (for example ``/api/v1/namespaces/demo/services/x``)."""
         ...
 
+    async def metadata(self, path: str) -> dict[str, Any]:
+        """Return the metadata of the object at ``path``; the rest of it is not even sent."""
+        ...
+
     async def list(self, path: str, **query: str) -> list[dict[str, Any]]:
         """Return all items of the collection, page by page; items carry no kind of their own."""
         ...
@@ -251,8 +255,12 @@ class KubeApi(Protocol):
         """Apply server-side as field manager ``backstop``, without force."""
         ...
 
-    async def delete(self, path: str) -> None:
-        """Delete the object; one that is already gone is a success."""
+    async def delete(self, path: str, uid: str = "") -> None:
+        """Delete the object; one that is already gone is a success.
+
+        Raises:
+            ConflictError: another object than the one with ``uid`` has the name by now.
+        """
         ...
 
 

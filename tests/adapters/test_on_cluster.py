@@ -11,7 +11,8 @@ from tests.adapters.real import Json, eventually, without_bookkeeping
 
 from backstop.adapters.kube import KubernetesApi
 from backstop.adapters.traffic.gateway_api import GatewayApiTraffic
-from backstop.adapters.workloads.deployment import ACTION_ID, DeploymentWorkload
+from backstop.adapters.workloads.deployment import DeploymentWorkload
+from backstop.adapters.workloads.mark import ACTION_ID
 from backstop.core.facts import ObjectRef, WorkloadFacts
 from backstop.core.weights import Services
 from backstop.ports import ConflictError

@@ -12,13 +12,13 @@ from tests.fakeapi.server import FakeApi
 
 from backstop.adapters.kube import KubernetesApi
 from backstop.adapters.workloads.deployment import (
-    ACTION_ID,
     DeploymentWorkload,
-    pod_template,
-    revision_facts,
-    template_fingerprint,
+    history,
     workload_facts,
 )
+from backstop.adapters.workloads.mark import ACTION_ID
+from backstop.adapters.workloads.revisions import revision_facts
+from backstop.adapters.workloads.template import pod_template, template_fingerprint
 from backstop.core.facts import ObjectRef
 from backstop.ports import ConflictError, NotFoundError
 
@@ -187,7 +187,7 @@ def test_revisions_are_newest_first():
         replica_set("c", "m:3", ""),
         replica_set("d", "m:4", "x"),
     ]
-    revisions = revision_facts(sets)
+    revisions = revision_facts(history(sets))
     assert [(one.number, one.fingerprint) for one in revisions] == [
         (10, fingerprint_of("m:2")),
         (9, fingerprint_of("m:1")),

@@ -74,7 +74,7 @@ class FakeApi:
             if verb == "list":
                 return web.json_response(self._page(place, request))
             if verb == "get":
-                return web.json_response(self.store.get(place))
+                return web.json_response(_shown(self.store.get(place), request))
             body = await request.text()
             result = self._write(verb, place, request.content_type, json.loads(body or "{}"))
         except RefusedError as refused:
@@ -86,7 +86,7 @@ class FakeApi:
         if verb == "create":
             return self.store.create(place, body)
         if verb == "delete":
-            return self.store.delete(place)
+            return self.store.delete(place, (body.get("preconditions") or {}).get("uid", ""))
         if content_type == "application/json-patch+json":
             return self.store.json_patch(place, body)
         if content_type == "application/merge-patch+json":
@@ -103,6 +103,12 @@ class FakeApi:
         end = start + int(request.query.get("limit", "0") or len(items))
         metadata = {"resourceVersion": "1"} | ({"continue": str(end)} if end < len(items) else {})
         return {"kind": "List", "metadata": metadata, "items": items[start:end]}
+
+
+def _shown(body: Json, request: web.Request) -> Json:
+    if "as=PartialObjectMetadata" in request.headers.get("Accept", ""):
+        return {"kind": "PartialObjectMetadata", "metadata": body["metadata"]}
+    return body
 
 
 def _refusal(status: int, reason: str, message: str, retry_after: str = "") -> web.Response:

@@ -98,8 +98,11 @@ class Store:
         old = self.get(place)
         return self._replace(place, old, _merged(old, patch))
 
-    def delete(self, place: Place) -> Json:
+    def delete(self, place: Place, uid: str = "") -> Json:
         body = self.get(place)
+        if uid and body["metadata"]["uid"] != uid:
+            message = f'"{place.name}": the UID in the precondition does not match'
+            raise RefusedError(409, "Conflict", message)
         if body["metadata"].get("finalizers"):
             body["metadata"].setdefault("deletionTimestamp", "2026-01-01T00:00:00Z")
             body["metadata"]["resourceVersion"] = str(next(self.counter))

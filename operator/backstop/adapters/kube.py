@@ -27,6 +27,7 @@ from backstop.adapters.kube_errors import (
     JSON,
     JSON_PATCH,
     MERGE_PATCH,
+    METADATA,
     Request,
     connection_words,
     translate,
@@ -138,6 +139,12 @@ class KubernetesApi:
         """Return the object at ``path``."""
         return await self._call(Request("get", path))
 
+    async def metadata(self, path: str) -> dict[str, Any]:
+        """Return the metadata of the object at ``path``; the rest of it is not even sent."""
+        answer = await self._call(Request("get", path, accept=METADATA))
+        found = answer.get("metadata")
+        return found if isinstance(found, dict) else {}
+
     async def list(self, path: str, **query: str) -> list[dict[str, Any]]:
         """Return all items of the collection; ``query`` is for example ``labelSelector``."""
         items: list[dict[str, Any]] = []
@@ -168,10 +175,11 @@ class KubernetesApi:
         query = {**_OWNED, "force": "false"}
         return await self._call(Request("patch", path, query, dict(body), APPLY_PATCH))
 
-    async def delete(self, path: str) -> None:
-        """Delete the object; one that is already gone is a success."""
+    async def delete(self, path: str, uid: str = "") -> None:
+        """Delete the object, with ``uid`` as precondition; one that is gone is a success."""
+        options = {"preconditions": {"uid": uid}} if uid else None
         with contextlib.suppress(NotFoundError):
-            await self._call(Request("delete", path))
+            await self._call(Request("delete", path, body=options))
 
     async def _call(self, request: Request) -> dict[str, Any]:
         try:
@@ -195,7 +203,7 @@ class KubernetesApi:
         _, url, headers, _, _ = await self._client.param_serialize(
             method,
             request.path,
-            header_params={"Accept": JSON, "Content-Type": request.content_type},
+            header_params={"Accept": request.accept, "Content-Type": request.content_type},
             auth_settings=["BearerToken"],
         )
         response = await self._client.call_api(

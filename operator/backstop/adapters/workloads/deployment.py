@@ -1,30 +1,40 @@
-"""Deployments as workloads: what runs, which revisions there are, and the way back to one.
+"""Deployments as workloads: what runs, which revisions there are, and what changes them.
 
-Guarantees: a rollback replaces the pod template by that of a ReplicaSet of the same Deployment and
-notes the action id beside it, in one request that the API server refuses when the Deployment
-changed since it was read; nothing else of the Deployment changes.
+Guarantees: a change notes the action id beside what it changes, in one request that the API server
+refuses when the Deployment changed since it was read; nothing else of the Deployment changes. A
+rollback writes the template of a ReplicaSet of the same Deployment, as it is, so that pods of that
+revision which still run are kept.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any, Final
 
 from backstop.adapters.paths import namespaced
-from backstop.adapters.workloads.template import configuration
+from backstop.adapters.workloads import revisions
+from backstop.adapters.workloads.mark import (
+    json_patch,
+    last_action,
+    merge_patch,
+    require_unchanged,
+)
+from backstop.adapters.workloads.owned import owned
+from backstop.adapters.workloads.revisions import Entry
+from backstop.adapters.workloads.source import source_template
+from backstop.adapters.workloads.template import (
+    adopted,
+    configuration,
+    images,
+    pod_template,
+    restarted,
+    template_fingerprint,
+)
 from backstop.core.facts import ObjectRef, RevisionFacts, WorkloadFacts
 from backstop.core.gitops import last_manager, owner
-from backstop.ports import ConflictError, KubeApi, NotFoundError
-
-ACTION_ID: Final = "backstop.dev/action-id"
-"""Annotation on the workload: which action of ours changed its template last."""
+from backstop.ports import KubeApi
 
 _GROUP_VERSION: Final = "apps/v1"
 _REVISION: Final = "deployment.kubernetes.io/revision"
-_TEMPLATE_HASH: Final = "pod-template-hash"
-_FINGERPRINT_DIGITS: Final = 16
 
 
 class DeploymentWorkload:
@@ -41,7 +51,7 @@ class DeploymentWorkload:
     async def revisions(self, ref: ObjectRef) -> tuple[RevisionFacts, ...]:
         """Return the revisions that still have a ReplicaSet, newest first."""
         deployment = await self._api.get(_path(ref))
-        return revision_facts(await self._replica_sets(deployment))
+        return revisions.revision_facts(history(await self._replica_sets(deployment)))
 
     async def rollback(
         self, facts: WorkloadFacts, fingerprint: str, action_id: str
@@ -53,25 +63,49 @@ class DeploymentWorkload:
         if (facts.fingerprint, facts.last_action) == (fingerprint, action_id):
             return facts
         deployment = await self._api.get(_path(facts.ref))
-        if deployment["metadata"]["resourceVersion"] != facts.resource_version:
-            raise ConflictError(f"{facts.ref} changed since it was read")
-        for replica_set in await self._replica_sets(deployment):
-            template = pod_template(replica_set)
-            if template_fingerprint(template) == fingerprint:
-                patch = _rollback_patch(deployment, template, action_id)
-                return workload_facts(await self._api.json_patch(_path(facts.ref), patch))
-        raise NotFoundError(
-            f"revision {fingerprint} of {facts.ref} is gone: no ReplicaSet has its template;"
-            " perhaps revisionHistoryLimit is too small"
-        )
+        require_unchanged(facts, deployment)
+        entries = history(await self._replica_sets(deployment))
+        chosen = revisions.newest(entries, facts.ref, fingerprint)
+        return await self._replace(deployment, chosen.template, action_id)
 
-    async def _replica_sets(self, deployment: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    async def restart(self, facts: WorkloadFacts, action_id: str) -> WorkloadFacts:
+        """Replace all pods by new ones of the same revision, as a rollout does."""
+        return await self._merge(facts, action_id, restarted(action_id))
+
+    async def pause(self, facts: WorkloadFacts, action_id: str) -> WorkloadFacts:
+        """Stop a rollout that is under way where it is; new templates wait until it is resumed."""
+        return await self._merge(facts, action_id, {"paused": True})
+
+    async def adopt(
+        self, facts: WorkloadFacts, source: WorkloadFacts, action_id: str
+    ) -> WorkloadFacts:
+        """Take over the template of ``source``: its spec and annotations, with our own labels."""
+        if facts.last_action == action_id:
+            return facts
+        deployment = await self._api.get(_path(facts.ref))
+        require_unchanged(facts, deployment)
+        template = adopted(pod_template(deployment), await source_template(self._api, source))
+        return await self._replace(deployment, template, action_id)
+
+    async def _merge(
+        self, facts: WorkloadFacts, action_id: str, spec: Mapping[str, Any]
+    ) -> WorkloadFacts:
+        if facts.last_action == action_id:
+            return facts
+        patch = merge_patch(facts, action_id, spec)
+        return workload_facts(await self._api.merge_patch(_path(facts.ref), patch))
+
+    async def _replace(
+        self, deployment: Mapping[str, Any], template: Mapping[str, Any], action_id: str
+    ) -> WorkloadFacts:
         metadata = deployment["metadata"]
-        found = await self._api.list(
-            namespaced(_GROUP_VERSION, metadata["namespace"], "replicasets"),
-            labelSelector=_selector(deployment["spec"].get("selector") or {}),
-        )
-        return [one for one in found if _controller_uid(one) == metadata["uid"]]
+        change = {"op": "replace", "path": "/spec/template", "value": template}
+        path = namespaced(_GROUP_VERSION, metadata["namespace"], "deployments", metadata["name"])
+        patch = json_patch(metadata, action_id, change)
+        return workload_facts(await self._api.json_patch(path, patch))
+
+    async def _replica_sets(self, deployment: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return await owned(self._api, deployment, _GROUP_VERSION, "replicasets")
 
 
 def workload_facts(deployment: Mapping[str, Any]) -> WorkloadFacts:
@@ -81,7 +115,6 @@ def workload_facts(deployment: Mapping[str, Any]) -> WorkloadFacts:
     replicas = spec.get("replicas")
     template = pod_template(deployment)
     desired = 1 if replicas is None else replicas
-    containers = (template.get("spec") or {}).get("containers") or ()
     return WorkloadFacts(
         ref=ObjectRef("Deployment", metadata["namespace"], metadata["name"]),
         uid=metadata["uid"],
@@ -92,67 +125,26 @@ def workload_facts(deployment: Mapping[str, Any]) -> WorkloadFacts:
         rolled_out=_rolled_out(metadata.get("generation") or 0, desired, status),
         changed=_progressed(status),
         paused=bool(spec.get("paused")),
-        last_action=(metadata.get("annotations") or {}).get(ACTION_ID, ""),
-        images=MappingProxyType({one["name"]: one.get("image", "") for one in containers}),
+        last_action=last_action(metadata),
+        images=images(template),
         configuration=configuration(metadata["namespace"], template),
         manager=last_manager(metadata),
         gitops=owner(metadata),
     )
 
 
-def revision_facts(replica_sets: Sequence[Mapping[str, Any]]) -> tuple[RevisionFacts, ...]:
-    """Return the revisions of ``replica_sets``, newest first; one without a number is left out."""
-    revisions = [
-        RevisionFacts(
-            fingerprint=template_fingerprint(pod_template(one)),
+def history(replica_sets: Sequence[Mapping[str, Any]]) -> tuple[Entry, ...]:
+    """Return what ``replica_sets`` keep of the past; one without a number is left out."""
+    return tuple(
+        Entry(
+            name=one["metadata"]["name"],
             number=int(number),
+            template=pod_template(one),
             created=datetime.fromisoformat(one["metadata"]["creationTimestamp"]),
         )
         for one in replica_sets
         if (number := (one["metadata"].get("annotations") or {}).get(_REVISION, "")).isdecimal()
-    ]
-    return tuple(sorted(revisions, key=lambda revision: revision.number, reverse=True))
-
-
-def pod_template(owner: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the pod template of a Deployment or ReplicaSet as a person wrote it.
-
-    The label that the Deployment controller adds for each ReplicaSet is taken off, and so is the
-    empty creation time that older API servers write.
-    """
-    template = dict(owner["spec"]["template"])
-    metadata = dict(template.get("metadata") or {})
-    if "labels" in metadata:
-        metadata["labels"] = {
-            name: value for name, value in metadata["labels"].items() if name != _TEMPLATE_HASH
-        }
-    if metadata.get("creationTimestamp", "") is None:
-        del metadata["creationTimestamp"]
-    template["metadata"] = metadata
-    return template
-
-
-def template_fingerprint(template: Mapping[str, Any]) -> str:
-    """Return 16 hexadecimal digits that are equal for equal templates of :func:`pod_template`."""
-    canonical = json.dumps(template, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:_FINGERPRINT_DIGITS]
-
-
-def _rollback_patch(
-    deployment: Mapping[str, Any], template: Mapping[str, Any], action_id: str
-) -> list[dict[str, Any]]:
-    metadata = deployment["metadata"]
-    if metadata.get("annotations"):
-        pointer = "/metadata/annotations/" + ACTION_ID.replace("~", "~0").replace("/", "~1")
-        mark: dict[str, Any] = {"op": "add", "path": pointer, "value": action_id}
-    else:
-        mark = {"op": "add", "path": "/metadata/annotations", "value": {ACTION_ID: action_id}}
-    version = metadata["resourceVersion"]
-    return [
-        {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
-        {"op": "replace", "path": "/spec/template", "value": template},
-        mark,
-    ]
+    )
 
 
 def _rolled_out(generation: int, desired: int, status: Mapping[str, Any]) -> bool:
@@ -171,28 +163,6 @@ def _progressed(status: Mapping[str, Any]) -> datetime | None:
         if condition.get("type") == "Progressing" and condition.get("lastUpdateTime"):
             return datetime.fromisoformat(condition["lastUpdateTime"])
     return None
-
-
-def _controller_uid(owned: Mapping[str, Any]) -> str:
-    for reference in owned["metadata"].get("ownerReferences") or ():
-        if reference.get("controller"):
-            return str(reference.get("uid", ""))
-    return ""
-
-
-def _selector(selector: Mapping[str, Any]) -> str:
-    terms = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
-    for one in selector.get("matchExpressions") or ():
-        values = f"({','.join(one.get('values') or ())})"
-        terms.append(
-            {
-                "In": f"{one['key']} in {values}",
-                "NotIn": f"{one['key']} notin {values}",
-                "Exists": one["key"],
-                "DoesNotExist": f"!{one['key']}",
-            }[one["operator"]]
-        )
-    return ",".join(terms)
 
 
 def _path(ref: ObjectRef) -> str:

@@ -1,9 +1,86 @@
-"""What a pod template tells, whichever workload it stands in."""
+"""What a pod template tells, whichever workload it stands in.
 
+A restart writes an annotation into the template. The pods that it makes are of the same revision,
+so that annotation is no part of a fingerprint.
+"""
+
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from backstop.core.facts import ObjectRef
+
+RESTARTED_BY: Final = "backstop.dev/restarted-by"
+"""Annotation in the template: which action of ours replaced all pods last."""
+
+_RESTARTS: Final = frozenset({RESTARTED_BY, "kubectl.kubernetes.io/restartedAt"})
+_TEMPLATE_HASH: Final = "pod-template-hash"
+_FINGERPRINT_DIGITS: Final = 16
+
+
+def pod_template(owner: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the pod template of a workload or ReplicaSet, fit to be written into a workload.
+
+    The label that the Deployment controller adds for each ReplicaSet is taken off, and so is the
+    empty creation time that older API servers write.
+    """
+    template = dict(owner["spec"]["template"])
+    metadata = dict(template.get("metadata") or {})
+    if "labels" in metadata:
+        metadata["labels"] = {
+            name: value for name, value in metadata["labels"].items() if name != _TEMPLATE_HASH
+        }
+    if metadata.get("creationTimestamp", "") is None:
+        del metadata["creationTimestamp"]
+    template["metadata"] = metadata
+    return template
+
+
+def template_fingerprint(template: Mapping[str, Any]) -> str:
+    """Return 16 hexadecimal digits that are equal for equal templates of :func:`pod_template`.
+
+    Templates that differ by a restart alone are equal.
+    """
+    canonical = json.dumps(
+        _without_restarts(template), sort_keys=True, separators=(",", ":"), ensure_ascii=True
+    )
+    return hashlib.sha256(canonical.encode()).hexdigest()[:_FINGERPRINT_DIGITS]
+
+
+def restarted(action_id: str) -> dict[str, Any]:
+    """Return the change of a spec, as a merge patch, that replaces all pods."""
+    return {"template": {"metadata": {"annotations": {RESTARTED_BY: action_id}}}}
+
+
+def adopted(own: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
+    """Return template ``own`` with the spec and the annotations of template ``source``.
+
+    The labels stay, since the selector needs them; restarts of the source are left behind.
+    """
+    metadata = dict(own.get("metadata") or {})
+    annotations = (_without_restarts(source).get("metadata") or {}).get("annotations")
+    metadata.pop("annotations", None)
+    if annotations:
+        metadata["annotations"] = annotations
+    return {"metadata": metadata, "spec": source["spec"]}
+
+
+def images(template: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the image of each container, by its name."""
+    containers = (template.get("spec") or {}).get("containers") or ()
+    return MappingProxyType({one["name"]: one.get("image", "") for one in containers})
+
+
+def _without_restarts(template: Mapping[str, Any]) -> Mapping[str, Any]:
+    metadata = template.get("metadata") or {}
+    annotations = metadata.get("annotations") or {}
+    if not _RESTARTS & annotations.keys():
+        return template
+    kept = {name: value for name, value in annotations.items() if name not in _RESTARTS}
+    rest = {name: value for name, value in metadata.items() if name != "annotations"}
+    return {**template, "metadata": {**rest, "annotations": kept} if kept else rest}
 
 
 def configuration(namespace: str, template: Mapping[str, Any]) -> tuple[ObjectRef, ...]:

@@ -25,7 +25,6 @@ from backstop.api.forms import FORMS
 from backstop.core.units import DnsLabel, DnsName, Duration, Percent, fraction, seconds
 from backstop.ports import InvalidError
 
-
 _SAID: Final = {
     "extra_forbidden": "there is no such key; docs/configuration.md lists all",
     "missing": "is required",

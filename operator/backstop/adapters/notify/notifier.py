@@ -73,9 +73,9 @@ class Notifications:
 
     Without ``access`` there is no receiver, and notifications are log lines only. ``webhooks``
     sends, by default as ``access`` says; ``count`` is told how each notification for the receiver
-    ended: ``delivered``, ``refused``, ``expired`` or ``dropped``. ``queued`` and ``remembered`` bound the notifications
-    that wait and the ids that were delivered. ``now``, ``monotonic`` (seconds) and ``sleep`` are
-    for tests.
+    ended: ``delivered``, ``refused``, ``expired`` or ``dropped``. ``queued`` and ``remembered``
+    bound the notifications that wait and the ids that were delivered. ``now``, ``monotonic``
+    (seconds) and ``sleep`` are for tests.
     """
 
     def __init__(

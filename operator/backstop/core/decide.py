@@ -21,6 +21,7 @@ from backstop.api.status import (
     Verdict,
 )
 from backstop.core import (
+    brakes,
     breaker,
     checkpoint,
     explain,
@@ -33,6 +34,7 @@ from backstop.core import (
 from backstop.core import episode as episodes
 from backstop.core.changes import release_context
 from backstop.core.diagnosis import Diagnosis, diagnose
+from backstop.core.permission import Permission, permit, redo
 from backstop.core.units import seconds
 from backstop.core.verdicts import Look, SignalVerdict, overall
 from backstop.core.view import Decision, Memory, Step, View
@@ -52,7 +54,8 @@ def decide(view: View) -> Decision:
     view = replace(view, status=_begin_or_resolve(view, diagnosis))
     view = replace(view, status=_settled(view, diagnosis))
     view = replace(view, status=progression.advance(view))
-    step = _next_step(view, diagnosis)
+    permission = _permitted(view, diagnosis)
+    view, step = replace(view, status=permission.status), permission.step
     memory = progression.remember(view, step)
     tests = checkpoint.due(view.status, memory)
     status = view.status.model_copy(
@@ -63,14 +66,28 @@ def decide(view: View) -> Decision:
         }
     )
     status = status.model_copy(update={"why": explain.sentence(replace(view, status=status), step)})
-    return Decision(status=status, memory=memory, step=step, due=_due(view))
+    return Decision(status, memory, step, due=_due(view), freeze=permission.page)
+
+
+def _permitted(view: View, diagnosis: Diagnosis | None) -> Permission:
+    """Return the next step that may be taken; one that a person refused is followed by the next."""
+    again = redo(view)
+    if again is not None:
+        return again
+    permission = permit(view, _next_step(view, diagnosis))
+    while permission.again:
+        view = replace(view, status=_settled(replace(view, status=permission.status), diagnosis))
+        permission = permit(view, _next_step(view, diagnosis))
+    return permission
 
 
 def _due(view: View) -> float | None:
     """Return the Unix time at which the first timer ends, ``None`` without one."""
     episode = episodes.under_way(view.status)
     recovery = runbook.due(view, episode) if episode else None
-    timers = (breaker.due(view), progression.timer(view), recovery)
+    asked = view.status.approval
+    expiry = asked.expires.timestamp() if asked else None
+    timers = (breaker.due(view), progression.timer(view), recovery, expiry)
     return min((one for one in timers if one is not None and one > view.now), default=None)
 
 
@@ -120,7 +137,7 @@ def _begin_or_resolve(view: View, diagnosis: Diagnosis | None) -> ModelMonitorSt
     episode = episodes.under_way(view.status)
     if diagnosis is not None and _supersedes(diagnosis, episode):
         begun = episodes.begin(view.name, diagnosis, view.now)
-        return view.status.model_copy(update={"incident": begun})
+        return brakes.cooling(view.status).model_copy(update={"incident": begun})
     if episode is not None and _is_over(view, episode):
         resolved = episodes.resolve(episode, view.now)
         return view.status.model_copy(

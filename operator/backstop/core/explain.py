@@ -32,6 +32,8 @@ def sentence(view: View, step: Step | None) -> str:
     if step is not None:
         would = "" if view.spec.mode is Mode.ACT else "mode is Observe, would be "
         return f"{would}{_DOING[step.kind]}: {step.why}"[:1024]
+    if view.status.held:
+        return f"held: {view.status.held}"[:1024]
     episode = under_way(view.status)
     if episode is not None and episode.severity is Severity.P2:
         return f"no action, only reported: {episode.why}"[:1024]

@@ -20,7 +20,7 @@ from backstop.api.status import (
     StepKind,
     StepProgress,
 )
-from backstop.core import effects, runbook, trials, weights
+from backstop.core import brakes, effects, runbook, trials, weights
 from backstop.core.episode import resolve, under_way, with_action
 from backstop.core.revisions import record_bad
 from backstop.core.units import say_seconds, seconds
@@ -68,7 +68,16 @@ def applied(view: View, action: Action, now: float) -> ModelMonitorStatus:
     if episode is not None:
         episode = _running(with_action(episode, done), done, now)
         status = status.model_copy(update={"incident": episode})
-    match action.step:
+    if action.step in MESSAGES:
+        return _verified(status, done, now)
+    return brakes.counted(view, _consequence(view, status, done, now), done, now)
+
+
+def _consequence(
+    view: View, status: ModelMonitorStatus, done: Action, now: float
+) -> ModelMonitorStatus:
+    """Return the status with what the applied action ``done`` means for the rest of it."""
+    match done.step:
         case StepKind.OPEN_CIRCUIT:
             return _opened(view, status, done, now)
         case StepKind.PROBE_CIRCUIT:
@@ -80,8 +89,6 @@ def applied(view: View, action: Action, now: float) -> ModelMonitorStatus:
         case StepKind.ROLLBACK:
             bad = record_bad(status.revisions, done.before)
             return status.model_copy(update={"revisions": bad})
-        case StepKind.NOTIFY | StepKind.CALL_WEBHOOK:
-            return _verified(status, done, now)
         case _:
             return status
 

@@ -267,23 +267,25 @@ def _unwanted(episode: Episode, step: RunbookStep) -> str:
 
 def _unfit(view: View, episode: Episode, step: RunbookStep) -> str:
     """Return why the action of ``step`` cannot be right in this incident."""
-    services = view.services
     match step.kind:
         case StepKind.OPEN_CIRCUIT:
-            if view.status.circuit.phase is not CircuitPhase.CLOSED:
-                return "the circuit is open already"
-            absent = services is None or services.fallback is None
-            return "the monitor names no fallback" if absent else ""
+            return _no_opening(view)
         case StepKind.ROLLBACK:
             return _no_way_back(view, episode)
-        case StepKind.RESTART if step.restart and step.restart.pods is Pods.BAD:
-            return "" if episode.pod else "no single pod carries most of the fault"
-        case StepKind.PAUSE_ROLLOUT:
-            under_way = view.target is not None and not view.target.rolled_out
-            return "" if under_way else "no rollout is under way"
         case StepKind.SHIFT_TRAFFIC:
             return _no_shift(view, step)
+        case StepKind.RESTART if step.restart and step.restart.pods is Pods.BAD:
+            return "" if episode.pod else "no single pod carries most of the fault"
+        case StepKind.PAUSE_ROLLOUT if view.target is None or view.target.rolled_out:
+            return "no rollout is under way"
     return ""
+
+
+def _no_opening(view: View) -> str:
+    if view.status.circuit.phase is not CircuitPhase.CLOSED:
+        return "the circuit is open already"
+    absent = view.services is None or view.services.fallback is None
+    return "the monitor names no fallback" if absent else ""
 
 
 def _no_way_back(view: View, episode: Episode) -> str:

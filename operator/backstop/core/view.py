@@ -109,9 +109,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do, what to remember, and when a timer of the circuit is due (Unix time)."""
+    """What to do, what to remember, and when a timer is due (Unix time).
+
+    ``freeze`` says that too many monitors act at once, which is told once for all of them.
+    """
 
     status: ModelMonitorStatus
     memory: Memory
     step: Step | None = None
     due: float | None = None
+    freeze: bool = False

@@ -29,6 +29,13 @@ JUDGE_SECONDS = Histogram(
 ACTIONS = Counter(
     "backstop_actions_total", "Steps, by kind and mode.", ["step", "mode"], registry=REGISTRY
 )
+NOTIFICATIONS = Counter(
+    "backstop_notifications_total",
+    "Notifications for the configured receiver, by how they ended: delivered, refused, expired,"
+    " dropped.",
+    ["result"],
+    registry=REGISTRY,
+)
 MONITORS = Gauge("backstop_monitors", "Monitors that are watched.", registry=REGISTRY)
 LATENESS = Gauge(
     "backstop_schedule_lateness_seconds", "By how much the next look is overdue.", registry=REGISTRY

@@ -29,7 +29,7 @@ from backstop.runtime.act import Actor
 from backstop.runtime.cluster import Cluster
 from backstop.runtime.config import OperatorConfig
 from backstop.runtime.default_prediction import DefaultPredictions
-from backstop.runtime.fleet import FleetTracker
+from backstop.runtime.fleet import FleetState
 from backstop.runtime.journal import Journal
 from backstop.runtime.kinds import present
 from backstop.runtime.lease import Lease
@@ -116,12 +116,19 @@ class Operator:
             runbooks=runbooks,
             clock=clock,
         )
-        fleet = FleetTracker(records, options.config.budgets, clock)
+        budgets = options.config.budgets
+        self.fleet = FleetState(
+            budgets.actions_per_hour_per_namespace,
+            budgets.actions_per_hour,
+            budgets.blast_radius_share,
+            budgets.blast_radius_at_least,
+        )
         reconciler = Reconciler(
             actor=Actor(self.outside.performers(), self.outside.kill_switch, clock),
             surveyor=Surveyor(
-                self.cluster, runbooks, fleet, self.outside.jobs, self.outside.configuration
+                self.cluster, runbooks, self.outside.jobs, self.outside.configuration
             ),
+            fleet=self.fleet,
             journal=Journal(api),
             publisher=self.publisher,
             responders=DefaultPredictions(api, options.config.responder_image),
@@ -149,6 +156,7 @@ class Operator:
         _LOG.info("acting: this replica holds the lease", identity=self.lease.identity)
         self.cluster.forget()
         await self.watch.list(self.api, list(self.options.namespaces), fresh=True)
+        self.fleet.rebuild(self.loop.records.values())
         collector.settle()
         self.watch.active = True
         self.watch.everything_due(spread=1.0 if len(self.loop.records) > 100 else 0.0)  # noqa: PLR2004

@@ -15,6 +15,7 @@ from backstop.adapters.webhooks import SignedWebhooks
 from backstop.adapters.workloads.registry import Workloads
 from backstop.api.status import StepKind
 from backstop.ports import KubeApi
+from backstop.runtime import metrics
 from backstop.runtime.actions.pause_rollout import PauseRollout
 from backstop.runtime.actions.performer import Performer
 from backstop.runtime.actions.promote import PromoteCandidate
@@ -54,7 +55,10 @@ class Outside:
             jobs=KubernetesJobs(api),
             configuration=ConfigurationChanges(api),
             webhooks=SignedWebhooks(config.webhooks),
-            notifier=Notifications(config.notifications),
+            notifier=Notifications(
+                config.notifications,
+                count=lambda result: metrics.NOTIFICATIONS.labels(result).inc(),
+            ),
             kill_switch=ConfigMapKillSwitch(api, namespace, config.kill_switch),
         )
 

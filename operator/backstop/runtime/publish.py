@@ -16,7 +16,15 @@ from backstop.api.conditions import Reason
 from backstop.api.incident import IncidentSpec, IncidentStatus, incident_status
 from backstop.api.modelmonitor import Mode
 from backstop.api.runbook import MESSAGES
-from backstop.api.status import Action, ActionState, Episode, Progress, Severity, StepKind
+from backstop.api.status import (
+    Action,
+    ActionState,
+    Episode,
+    ModelMonitorStatus,
+    Progress,
+    Severity,
+    StepKind,
+)
 from backstop.core.messages import Notification
 from backstop.ports import ConflictError, KubeApi, NotFoundError, Notifier, OutsideError
 from backstop.runtime.record import Record
@@ -64,6 +72,7 @@ class Publisher:
         """
         first, old = record.published is None, record.published or record.status
         record.published = record.status
+        self._asks(record, ModelMonitorStatus() if first else old)
         new = record.status.incident
         if new is None or (new == old.incident and not first):
             return
@@ -84,6 +93,43 @@ class Publisher:
             took = (new.resolved - new.onset).total_seconds()
             note = f"resolved {took:.0f} s after its onset: {new.why}"
             self._event(record, Reason.INCIDENT_RESOLVED, "Resolve", note, f"{new.name}/resolved")
+
+    def frozen(self, record: Record, status: ModelMonitorStatus) -> None:
+        """Wake somebody because too many monitors act at once; told once for all of them."""
+        episode = status.incident
+        self._event(record, Reason.ACTION_HELD, "Freeze", status.held, "freeze")
+        self.notifier.notify(
+            Notification(
+                id=f"freeze/{record.uid}/{episode.name if episode else ''}",
+                monitor=f"{record.namespace}/{record.name}",
+                incident=episode.name if episode else "",
+                severity=Severity.P0,
+                title="P0 many monitors act at once: all further actions are frozen",
+                text=status.held,
+                page=True,
+            )
+        )
+
+    def _asks(self, record: Record, before: ModelMonitorStatus) -> None:
+        """Tell that a person must approve something."""
+        asked = record.status.approval
+        if asked is None or (before.approval is not None and before.approval.id == asked.id):
+            return
+        episode = record.status.incident
+        note = f"{asked.step} waits for approval: backstop approve {record.name} {asked.id}"
+        self._event(record, Reason.APPROVAL_NEEDED, "Approve", note, asked.id)
+        severity = episode.severity if episode and episode.resolved is None else Severity.P2
+        self.notifier.notify(
+            Notification(
+                id=f"approve/{asked.id}",
+                monitor=f"{record.namespace}/{record.name}",
+                incident=episode.name if episode else "",
+                severity=severity,
+                title=f"{record.name}: {asked.step} waits for approval",
+                text=f"{asked.why}\n{note}",
+                page=severity is not Severity.P2,
+            )
+        )
 
     def _page(self, record: Record, new: Episode, before: Episode | None) -> None:
         """Wake somebody once when an incident becomes P0, in a mode in which something is done."""

@@ -26,6 +26,7 @@ from backstop.ports import Clock, ConflictError, ForbiddenError, NotFoundError, 
 from backstop.runtime.act import Actor, StoppedError, Write
 from backstop.runtime.actions.performer import Learn
 from backstop.runtime.default_prediction import DefaultPredictions
+from backstop.runtime.fleet import FleetState
 from backstop.runtime.glance import Glance, look_at
 from backstop.runtime.journal import Journal
 from backstop.runtime.publish import Publisher
@@ -57,6 +58,7 @@ class Reconciler:
 
     actor: Actor
     surveyor: Surveyor
+    fleet: FleetState
     journal: Journal
     publisher: Publisher
     responders: DefaultPredictions
@@ -76,11 +78,18 @@ class Reconciler:
         """
         try:
             return await self._pass(record, readings, seen)
+        except Gone:
+            self.fleet.forget(record.key)
+            raise
         except NotFoundError:
+            self.fleet.forget(record.key)
             raise Gone from None
         except ConflictError:
             await self._read_again(record)
             raise
+        finally:
+            if record.deleted_at is None:
+                self.fleet.update(record)
 
     async def _read_again(self, record: Record) -> None:
         try:
@@ -133,7 +142,8 @@ class Reconciler:
             await self.actor.resume(view, *self._hands(record))
 
     def _view(self, record: Record, seen: Look, around: Survey) -> View:
-        return record.view(seen, self.clock.now(), **around.named())
+        now = self.clock.now()
+        return record.view(seen, now, fleet=self.fleet.of(record.key, now), **around.named())
 
     async def _decide_and_act(
         self,
@@ -146,12 +156,16 @@ class Reconciler:
             record.memory = without_answered(record.memory, record.status)
             seen = look_at(record, readings, glanced, self.clock.now())
             around = await self.surveyor.of_fault(record, seen, around)
-            decision = decide(self._view(record, seen, around))
+            view = self._view(record, seen, around)
+            decision = decide(view)
             record.memory = decision.memory
+            if decision.freeze and self.fleet.freeze.tell(view.now):
+                self.publisher.frozen(record, decision.status)
             if decision.step is None:
                 break
-            view = self._view(record, seen, around)
-            await self._take(record, replace(view, status=decision.status), decision.step)
+            view = replace(view, memory=record.memory, status=decision.status)
+            self.fleet.admit(view, decision.step)
+            await self._take(record, view, decision.step)
             around = await self.surveyor.again(record, around)
         return seen, replace(decision, status=self._merged(record, decision)), around
 
@@ -163,11 +177,16 @@ class Reconciler:
             await self._only_observe(record, view, step)
             self.publisher.catch_up(record, self.clock.now())
             return
-        done = await self.actor.perform(view, step, *self._hands(record))
+        try:
+            done = await self.actor.perform(view, step, *self._hands(record))
+        except OutsideError:
+            if record.status.action is None:
+                self.fleet.withdraw(record, view, step)
+            raise
+        if done is None and record.status.action is None:
+            self.fleet.withdraw(record, view, step)
         if done is not None:
             _LOG.info("done", monitor=record.name, step=step.kind.value, why=step.why)
-        if done is not None:
-            self.surveyor.fleet.did(record, done, self.clock.now())
         if done is not None and step.kind is StepKind.SHIFT_TRAFFIC and step.candidate_weight:
             self.publisher.trial_started(record, step.candidate_weight)
         self.publisher.catch_up(record, self.clock.now())

@@ -23,6 +23,7 @@ from backstop.core.facts import ObjectRef
 from backstop.core.inquiry import Inquiry, SignalKey, inquiries
 from backstop.core.measurement import Missing
 from backstop.core.presets.preset import PresetError
+from backstop.core.promotion import effective_spec, settled
 from backstop.core.promql import PromqlError
 from backstop.core.reference import Reference
 from backstop.core.requests import Requests, requests
@@ -40,6 +41,8 @@ FINALIZER = "backstop.dev/restore-traffic"
 class Record:
     """One monitor; mutable, owned by the event loop.
 
+    ``declared`` is the spec as it was written, ``spec`` as it holds once a promotion has swapped
+    the roles of target and candidate.
     ``changed`` is the Unix time at which the target's revision began, as the questions know it;
     ``weight`` the candidate's share of the traffic when the route was last read,
     ``compared_with`` what is known of the ConfigMaps that its rules compare with, by name.
@@ -52,6 +55,7 @@ class Record:
     finalizers: tuple[str, ...]
     deleted_at: float | None
     spec: ModelMonitorSpec | None
+    declared: ModelMonitorSpec | None
     invalid: Problem | None
     status: ModelMonitorStatus
     written: ModelMonitorStatus
@@ -136,11 +140,17 @@ class Record:
         }
 
     def catch_up(self) -> None:
-        """Ask about the revision that the target runs now."""
+        """Ask about the workload that is the target now, and about the revision it runs."""
         current = self.status.revisions.current
         changed = current.since.timestamp() if current else None
-        if changed != self.changed and self.spec is not None and self.inquiries:
-            self.inquiries = inquiries(self.spec, self.namespace, changed)
+        if self.declared is None or not self.inquiries:
+            self.changed = changed
+            return
+        self.status = settled(self.declared, self.status)
+        spec = effective_spec(self.declared, self.status)
+        if changed != self.changed or spec != self.spec:
+            self.spec = spec
+            self.inquiries = inquiries(spec, self.namespace, changed)
         self.changed = changed
 
     def view(self, look: Look, now: float, **around: Any) -> View:
@@ -184,7 +194,8 @@ class Record:
             self.status = self.written = parse_status(body)
         if metadata["uid"] != self.uid or metadata["generation"] != self.generation:
             self.uid, self.generation = metadata["uid"], metadata["generation"]
-            self.spec, self.inquiries, self.invalid = understand(body)
+            self.declared, self.inquiries, self.invalid = understand(body)
+            self.spec = effective_spec(self.declared, self.status) if self.declared else None
             self.changed = None
             return True
         return changed
@@ -220,7 +231,8 @@ def record_of(body: Mapping[str, Any]) -> Record:
         resource_version=metadata["resourceVersion"],
         finalizers=tuple(metadata.get("finalizers", ())),
         deleted_at=_deleted_at(metadata),
-        spec=spec,
+        spec=effective_spec(spec, status) if spec else None,
+        declared=spec,
         invalid=invalid,
         status=status,
         written=status,

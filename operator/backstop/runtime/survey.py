@@ -23,11 +23,9 @@ from backstop.core.facts import (
     RouteFacts,
     WorkloadFacts,
 )
-from backstop.core.fleet import Fleet
 from backstop.core.verdicts import Look
 from backstop.ports import Configuration, Jobs, OutsideError
 from backstop.runtime.cluster import Cluster, Surroundings
-from backstop.runtime.fleet import FleetTracker
 from backstop.runtime.record import Record
 from backstop.runtime.runbooks import Known, Runbooks
 
@@ -47,7 +45,6 @@ class Survey:
     problems: tuple[Problem, ...] = ()
     runbook: Causes | None = None
     runbook_name: str = ""
-    fleet: Fleet = field(default_factory=Fleet)
     jobs: Mapping[str, JobFacts] = field(default_factory=lambda: MappingProxyType({}))
     configuration: tuple[ConfigurationChange, ...] | None = None
 
@@ -59,7 +56,6 @@ class Survey:
             "route": self.route,
             "runbook": self.runbook,
             "runbook_name": self.runbook_name,
-            "fleet": self.fleet,
             "jobs": self.jobs,
             "configuration": self.configuration or (),
         }
@@ -81,7 +77,6 @@ class Surveyor:
 
     cluster: Cluster
     runbooks: Runbooks
-    fleet: FleetTracker
     jobs: Jobs
     configuration: Configuration
 
@@ -90,15 +85,13 @@ class Surveyor:
         made = Survey(
             runbook=runbook.steps,
             runbook_name=runbook.name,
-            fleet=self.fleet.of(record),
             jobs=MappingProxyType(await self._jobs(record)),
         )
         return made.within(await self.cluster.around(record))
 
     async def again(self, record: Record, before: Survey) -> Survey:
         """Return the survey after an action."""
-        known = replace(before, fleet=self.fleet.of(record))
-        return known.within(await self.cluster.around(record))
+        return before.within(await self.cluster.around(record))
 
     async def of_fault(self, record: Record, seen: Look, known: Survey) -> Survey:
         """Return the survey with the target's configuration, where something is breached."""

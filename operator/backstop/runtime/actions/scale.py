@@ -24,11 +24,12 @@ class ScaleOut:
         facts = await self.replicas.read(ref)
         asked = step.of.scale if step.of else None
         wanted = facts.desired if asked is None else wanted_replicas(asked, facts.desired)
-        subject = f"{facts.autoscaler.ref} of {ref}" if facts.autoscaler else str(ref)
-        most = facts.autoscaler.most if facts.autoscaler else wanted
+        scaler = facts.autoscaler
+        subject = f"{scaler.ref} of {ref}" if scaler else str(ref)
+        most = scaler.most if scaler else wanted
         refusal = ""
         if min(wanted, most) <= facts.desired:
-            limit = f"{facts.autoscaler.ref} allows {most}" if wanted > most else "its limit"
+            limit = f"{scaler.ref} allows {most}" if scaler and wanted > most else "its limit"
             refusal = f"{ref} has {facts.desired} pods already: {limit}"
         after = str(min(wanted, most))
         return Plan(subject, str(facts.desired), after, refusal, facts)

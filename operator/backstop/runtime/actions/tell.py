@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
+from backstop.api.runbook import MESSAGES
 from backstop.api.status import Action, Episode, Severity
 from backstop.core.episode import under_way
 from backstop.core.messages import Notification, WebhookCall
@@ -57,7 +58,7 @@ def done(episode: Episode) -> list[str]:
     return [
         f"{action.state.value}: {action.step.value} on {action.subject}"
         for action in episode.actions
-        if action.subject and action.name != ""
+        if action.step not in MESSAGES
     ]
 
 
@@ -77,11 +78,10 @@ class CallProgram:
     async def change(self, view: View, action: Action, learn: Learn, facts: Facts | None) -> str:  # noqa: ARG002 - the port's signature
         """Call once; a repetition carries the same idempotency key."""
         episode = under_way(view.status)
-        asked = next(
-            (one for one in steps_of(view, episode) if one.name == action.name) if episode else (),
-            None,
-        )
-        if episode is None or asked is None or asked.call_webhook is None:
+        if episode is None:
+            return "the incident is over"
+        asked = next((one for one in steps_of(view, episode) if one.name == action.name), None)
+        if asked is None or asked.call_webhook is None:
             return "the runbook has no such step any more"
         body = {
             "id": action.id,

@@ -1,0 +1,108 @@
+"""Whether the next step may be taken now.
+
+Somebody may have undone the last one, a brake may hold, a person may have to say yes. What may not
+be taken stays wanted, and the status says what it waits for.
+"""
+
+from dataclasses import dataclass, replace
+
+from backstop.api.modelmonitor import Mode
+from backstop.api.status import Episode, ModelMonitorStatus, Progress, Severity, StepKind
+from backstop.core import approval, brakes, reverts, runbook
+from backstop.core import episode as episodes
+from backstop.core.brakes import Hold
+from backstop.core.view import Step, View
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """What may be done, with the status that says what is waited for.
+
+    ``again`` asks for the next step, as this one was answered without anything to do; ``page``
+    says that somebody is to be woken for the whole fleet.
+    """
+
+    status: ModelMonitorStatus
+    step: Step | None = None
+    again: bool = False
+    page: bool = False
+
+
+def permit(view: View, step: Step | None) -> Permission:
+    """Return whether ``step`` may be taken."""
+    free = replace(view, status=_without_wait(view.status))
+    if step is None:
+        return Permission(free.status)
+    held = brakes.hold(view, step)
+    if held is not None:
+        return _held(free, held)
+    if step.kind is StepKind.WAIT_FOR_APPROVAL and view.spec.mode is Mode.OBSERVE:
+        return _answered(free, step, Progress.DONE, "nobody is asked in mode Observe")
+    if not approval.is_needed(view, step):
+        return Permission(free.status, step)
+    return _asked(view, free, step)
+
+
+def _without_wait(status: ModelMonitorStatus) -> ModelMonitorStatus:
+    if not status.held and status.approval is None:
+        return status
+    return status.model_copy(update={"held": "", "approval": None})
+
+
+def _held(view: View, held: Hold) -> Permission:
+    status = view.status.model_copy(update={"held": held.why})
+    return Permission(status, page=held.page and held.kind is brakes.HoldKind.BLAST_RADIUS)
+
+
+def _asked(view: View, free: View, step: Step) -> Permission:
+    waits = step.of.wait_for_approval if step.of else None
+    expires = waits.expire_after if waits else view.spec.limits.approval_expires_after
+    question = approval.ask(view, step, expires)
+    found = approval.answer(view, question)
+    if found.answer is approval.Answer.APPROVED:
+        if step.kind is StepKind.WAIT_FOR_APPROVAL:
+            return _answered(free, step, Progress.DONE, found.why)
+        return Permission(free.status, step)
+    if found.refused and step.of is not None:
+        return _answered(free, step, Progress.FAILED, found.why)
+    asked = free.status.model_copy(update={"approval": question, "held": found.why[:300]})
+    return Permission(_noted(replace(free, status=asked), step, Progress.WAITING, found.why))
+
+
+def _answered(view: View, step: Step, state: Progress, why: str) -> Permission:
+    return Permission(_noted(view, step, state, why), again=True)
+
+
+def _noted(view: View, step: Step, state: Progress, why: str) -> ModelMonitorStatus:
+    """Return the status with the progress of the runbook's step, if it is one."""
+    episode = episodes.under_way(view.status)
+    if step.of is None or episode is None:
+        return view.status
+    known = runbook.progress_of(episode, step.of)
+    if known is not None and known.state is state:
+        return view.status
+    noted = runbook.noted(episode, step.of, state, why, view.now)
+    return view.status.model_copy(update={"incident": noted})
+
+
+def redo(view: View) -> Permission | None:
+    """Return what is to be done about a change of ours that was undone, ``None`` if none was."""
+    revert, episode = reverts.find(view), view.status.incident
+    if revert is None or episode is None or view.spec.mode is Mode.OBSERVE:
+        return None
+    if not reverts.may_redo(episode, view.spec.limits):
+        urgent = episode.model_copy(update={"severity": Severity.P0})
+        held = reverts.stopped(episode, revert)
+        return _held(
+            replace(view, status=view.status.model_copy(update={"incident": urgent})), held
+        )
+    counted = episode.model_copy(update={"reverts": episode.reverts + 1})
+    view = replace(view, status=view.status.model_copy(update={"incident": counted}))
+    action = revert.action
+    scope = f"{episode.name}/reverts"
+    again = episodes.action_id(view.uid, scope, action.step, counted.reverts)
+    return permit(view, Step(action.step, again, f"once more: {revert.what}"))
+
+
+def _with_incident(view: View, episode: Episode) -> View:
+    return replace(view, status=view.status.model_copy(update={"incident": episode}))

@@ -142,16 +142,18 @@ def test_abort_also_works_in_an_incident_of_the_target():
     assert (told.arm, told.resolved) == ("target", None)
 
 
-def test_abort_of_a_candidate_that_fails_anyway_is_one_step():
-    """Its incident takes the traffic away, and answers the request."""
-    made = at(1).asks("abort")
+def test_abort_of_a_candidate_that_fails_ends_its_incident():
+    """Also where taking the traffic away failed too often to be tried again."""
+    made = at(1)
     made.refused = frozenset({SHIFT})
-    made.after(5).look(H, B)
+    for _ in range(200):
+        made.after(1).look(H, B)
+    assert made.look(H, B) == []
     made.refused = frozenset()
-    assert made.after(1).look(H, B) == [SHIFT]
-    made.after(1).look()
-    assert made.status.candidate is not None
-    assert (made.phase, made.status.candidate.answered) == ("Aborted", "abort")
+    assert made.asks("abort").look(H, B) == [SHIFT]
+    assert (made.share, made.phase) == (0, "Aborted")
+    assert made.status.incident is not None
+    assert made.status.incident.resolved is not None
 
 
 def test_abort_while_the_circuit_is_open_needs_no_write():

@@ -11,7 +11,6 @@ from typing import Final
 
 from backstop.api.modelmonitor import Mode, OnTimeout, Progression, Promotion
 from backstop.api.status import (
-    Arm,
     CandidateStatus,
     CircuitPhase,
     Episode,
@@ -38,7 +37,7 @@ def advance(view: View) -> ModelMonitorStatus:
         return view.status
     if plan is not None and _is_free(view) and _may_swap(view, plan, trial):
         return swapped(view)
-    why = standing(view)
+    why = _standing(view, trial)
     if why == trial.why:
         return view.status
     told = trial.model_copy(update={"why": why})
@@ -62,14 +61,12 @@ def _may_leave(view: View, plan: Progression, trial: CandidateStatus, *, last: b
     return not leaving.hindrance(view, plan, trial)
 
 
-def standing(view: View) -> str:
-    """Return why the trial is where it is, "" where there is nothing to say.
+def _standing(view: View, trial: CandidateStatus) -> str:
+    """Return why the trial is where it is.
 
     The sentence holds no number that changes from look to look.
     """
-    trial, plan = view.status.candidate, plan_of(view)
-    if trial is None:
-        return ""
+    plan = plan_of(view)
     if trial.phase not in LIVE:
         return trial.why
     if view.requests.unknown:
@@ -205,16 +202,14 @@ def remember(view: View, step: Step | None) -> Memory:
 
 
 def requested(view: View) -> Step | None:
-    """Return the step by which a person aborts the trial, also in an incident of the target."""
-    trial, episode = view.status.candidate, incident(view)
+    """Return the step by which a person aborts the trial, also in an incident."""
+    trial = view.status.candidate
     if trial is None or trial.phase not in LIVE or view.spec.mode is Mode.OBSERVE:
         return None
     if not wants(view, trial, CandidateRequest.ABORT):
         return None
     if view.status.circuit.phase is not CircuitPhase.CLOSED or view.status.action is not None:
         return None
-    if episode is not None and episode.arm is Arm.CANDIDATE:
-        return None  # its traffic is being taken away already
     return _paced(view, _taken_away(view, trial, "a person asked for it"))
 
 

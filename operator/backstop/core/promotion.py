@@ -7,11 +7,13 @@ everything reads the spec through :func:`effective_spec`.
 from backstop.api.modelmonitor import ModelMonitorSpec
 from backstop.api.status import (
     CandidateStatus,
+    Episode,
     ModelMonitorStatus,
     Revision,
     RevisionsStatus,
     TrialPhase,
 )
+from backstop.core import episode as episodes
 from backstop.core.view import View
 
 _ROLE = ("kind", "name", "service", "metric_labels")
@@ -78,5 +80,12 @@ def swapped(view: View) -> ModelMonitorStatus:
             "candidate": trial,
             "revisions": RevisionsStatus(current=current, known_bad=known_bad),
             "evidence_from": view.now,
+            "incident": _over(status, view.now),
         }
     )
+
+
+def _over(status: ModelMonitorStatus, now: float) -> Episode | None:
+    """Return the last incident as resolved: what was reported was of another workload."""
+    episode = episodes.under_way(status)
+    return status.incident if episode is None else episodes.resolve(episode, now)

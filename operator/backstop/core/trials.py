@@ -176,11 +176,14 @@ def shifted(
     if trial is None or services is None or services.candidate is None:
         return status
     wish = view.requests.candidate
+    over = _changed(trial, weight=0, step_since=None, why=action.why[:300])
     if action.id == action_id(view, trial, StepKind.SHIFT_TRAFFIC, ABORT):
         answered = ABORT if wish is CandidateRequest.ABORT else trial.answered
-        return _ended(status, trial, action, phase=TrialPhase.ABORTED, answered=answered)
+        aborted = _changed(over, phase=TrialPhase.ABORTED, answered=answered)
+        return _with(_without_incident(status, now), aborted)
     if action.id == action_id(view, trial, StepKind.SHIFT_TRAFFIC, FINISH):
-        return _ended(status, trial, action, phase=TrialPhase.PROMOTED)
+        done = _changed(over, phase=TrialPhase.PROMOTED)
+        return _with(_without_incident(status, now), done)
     percent = _percent(view, trial, action)
     if percent is None:
         asked = weights.from_text(action.after)
@@ -195,11 +198,12 @@ def _with(status: ModelMonitorStatus, trial: CandidateStatus) -> ModelMonitorSta
     return status.model_copy(update={"candidate": trial})
 
 
-def _ended(
-    status: ModelMonitorStatus, trial: CandidateStatus, action: Action, **changes: Any
-) -> ModelMonitorStatus:
-    over = {"weight": 0, "step_since": None, "why": action.why[:300], **changes}
-    return _with(status, _changed(trial, **over))
+def _without_incident(status: ModelMonitorStatus, now: float) -> ModelMonitorStatus:
+    """Return ``status`` with the candidate's own incident at an end: it has no traffic now."""
+    episode = episodes.under_way(status)
+    if episode is None or episode.arm is not Arm.CANDIDATE:
+        return status
+    return status.model_copy(update={"incident": episodes.resolve(episode, now)})
 
 
 def _percent(view: View, trial: CandidateStatus, action: Action) -> int | None:
@@ -226,18 +230,13 @@ def _shifted_in_incident(
     episode = episodes.under_way(status)
     if episode is None or episode.arm is not Arm.CANDIDATE:
         return _with(status, trial)
-    aborted = _changed(trial, phase=TrialPhase.ABORTED, why=episode.why[:300])
-    bad = status.revisions
-    known = plan_of(view)
+    known, bad = plan_of(view), status.revisions
     if known is not None and known.promotion is Promotion.SWAP_ROLES:
         # The candidate's workload may have the target's role one day, and be rolled back.
         bad = record_bad(bad, trial.fingerprint)
-    update = {
-        "candidate": aborted,
-        "incident": episodes.resolve(episode, now),
-        "revisions": bad,
-    }
-    return status.model_copy(update=update)
+    aborted = _changed(trial, phase=TrialPhase.ABORTED, why=episode.why[:300])
+    ended = _with(_without_incident(status, now), aborted)
+    return ended.model_copy(update={"revisions": bad})
 
 
 def promoted(view: View, status: ModelMonitorStatus, now: float) -> ModelMonitorStatus:

@@ -157,10 +157,11 @@ class BudgetsConfig(_ConfigModel):
     """Actions in an hour on all monitors."""
 
     blast_radius: Percent = "20%"
-    """When more than this share of all monitors act at once, everything is frozen."""
+    """Of the monitors that may act, the share that may have an incident with actions at the same
+    time; beyond it no other begins to act."""
 
     blast_radius_at_least: Count = 5
-    """As many monitors may always act at once, whatever share that is."""
+    """As many may act at the same time in any case, whatever share that is."""
 
     @property
     def blast_radius_share(self) -> float:

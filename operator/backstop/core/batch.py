@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, Self
 
 import numpy as np
 
+from backstop.api.status import Arm
 from backstop.core.flat import Floats, Indices, firsts
 from backstop.core.inquiry import Inquiries, Inquiry, Plan, SignalKey, plan
 from backstop.core.measurement import Missing, UnknownReason
@@ -133,6 +134,13 @@ class Batch:
     def newest(self, number: int) -> float:
         """Return the Unix time of the newest sample in the answers to signal ``number``, or 0."""
         return newest(chain.from_iterable(self.answers(number).values())) or 0.0
+
+    def other_arm(self, number: int) -> int | None:
+        """Return which signal puts the question of signal ``number`` to the other arm, if any."""
+        monitor = int(np.searchsorted(self.first_signal, number, side="right")) - 1
+        keys, one = self.plans[monitor].keys, self.inquiries[number]
+        other = (one.name, Arm.CANDIDATE if one.arm is Arm.TARGET else Arm.TARGET)
+        return int(self.first_signal[monitor]) + keys.index(other) if other in keys else None
 
     def asked(self, number: int) -> Asked:
         """Return signal ``number`` as its kind is asked about it."""

@@ -38,7 +38,10 @@ def _is_tried(view: View) -> bool:
         return False
     if candidate.phase not in _ON_TRIAL:
         return False
-    name = services.candidate
+    name, restore = services.candidate, view.status.circuit.restore
+    if restore:
+        # While the fallback answers nothing is to be learnt of the candidate, for or against it.
+        return any(one.get(name, 0) > 0 for one in restore)
     return view.route is None or any(rule.weights.get(name, 0) > 0 for rule in view.route.rules)
 
 

@@ -14,10 +14,13 @@ from backstop.api.status import (
     CandidateStatus,
     CircuitPhase,
     Episode,
+    Finding,
     ModelMonitorStatus,
+    Progress,
     Severity,
     SignalStatus,
     StepKind,
+    StepProgress,
     Verdict,
 )
 from backstop.core import (
@@ -208,11 +211,22 @@ def _on_target(view: View) -> Episode | None:
 
 
 def _learnt(episode: Episode, diagnosis: Diagnosis | None) -> Episode:
-    """Return the episode with what was found since it began; reports tell nothing of it."""
+    """Return the episode with what was found since it began; reports tell nothing of it.
+
+    Whether a rollback helps is as the newest look has it; one that was skipped gets its turn then.
+    """
     if diagnosis is None or diagnosis.severity is Severity.P2:
         return episode
     found, pod = {*episode.findings, *diagnosis.findings}, episode.pod or diagnosis.pod
-    return episode.model_copy(update={"findings": sorted(found), "pod": pod})
+    helps = Finding.ROLLBACK_HELPS in diagnosis.findings
+    found -= set() if helps else {Finding.ROLLBACK_HELPS}
+    known = Finding.ROLLBACK_HELPS in episode.findings or not helps
+    steps = [one for one in episode.steps if known or not _is_skipped_rollback(one)]
+    return episode.model_copy(update={"findings": sorted(found), "pod": pod, "steps": steps})
+
+
+def _is_skipped_rollback(one: StepProgress) -> bool:
+    return one.step is StepKind.ROLLBACK and one.state is Progress.SKIPPED
 
 
 def _signals(status: ModelMonitorStatus, verdicts: tuple[SignalVerdict, ...]) -> list[SignalStatus]:

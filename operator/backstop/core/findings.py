@@ -4,14 +4,13 @@ Each is one question to the same evidence. Times are compared as intervals: a fa
 the last sample at which its limit held and the first one at which it did not.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
 from backstop.api.status import Arm, Finding, Verdict
 from backstop.core.facts import ConfigurationChange
 from backstop.core.measurement import Pillar, UnknownReason
-from backstop.core.verdicts import SignalVerdict
+from backstop.core.verdicts import Beside, SignalVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +32,6 @@ class ReleaseContext:
     candidate_under_trial: bool = False
     rolled_out: bool = True
     warming_up: bool = False
-
-
-_ROLLBACK_WAITS: Final = frozenset({UnknownReason.WARMING_UP, UnknownReason.INSUFFICIENT_DATA})
-_ABORT_WAITS: Final = frozenset({UnknownReason.WARMING_UP})
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,35 +123,40 @@ def candidate_holds(evidence: Evidence) -> bool:
         return False
     beside = [pair for one in evidence.target for pair in _pairs(one, evidence.verdicts)]
     return bool(beside) and all(
-        other.verdict is Verdict.HEALTHY and not _is_early(one, other, evidence.settle)
+        other.verdict is Verdict.HEALTHY
+        and other.beside in {None, Beside.BETTER}
+        and not _is_early(one, other, evidence.settle)
         for one, other in beside
     )
 
 
 def candidate_may_share(evidence: Evidence) -> bool:
-    """Return whether the candidate on trial may yet turn out to have the target's fault as well."""
+    """Return whether the candidate on trial may yet turn out to have the target's fault as well.
+
+    So it may while it is not demonstrably better, unless it cannot be measured at all.
+    """
     if not evidence.release.candidate_under_trial:
         return False
     return any(
-        may_be_shared(one, evidence.verdicts, evidence.settle, _ROLLBACK_WAITS)
+        may_be_shared(one, evidence.verdicts, evidence.settle)
+        or any(
+            other.beside is Beside.OPEN or other.reason == UnknownReason.INSUFFICIENT_DATA
+            for _, other in _pairs(one, evidence.verdicts)
+        )
         for one in evidence.target
     )
 
 
-def may_be_shared(
-    broken: SignalVerdict,
-    verdicts: Iterable[SignalVerdict],
-    settle: float,
-    waits: Collection[UnknownReason] = _ABORT_WAITS,
-) -> bool:
+def may_be_shared(broken: SignalVerdict, verdicts: Iterable[SignalVerdict], settle: float) -> bool:
     """Return whether the other arm may yet turn out to have broken the same limit.
 
-    One that is Healthy must hold it ``settle`` seconds after it was broken; one that is Unknown for
-    a reason of ``waits`` is waited for, any other cannot be measured and is not.
+    One that is Healthy must hold it ``settle`` seconds after it was broken, and what it did since
+    must hold it too; one that has not been looked at often enough for a verdict is waited for.
     """
     return any(
-        (other.verdict is Verdict.HEALTHY and _is_early(one, other, settle))
-        or other.reason in waits
+        other.reason == UnknownReason.WARMING_UP
+        or other.beside is Beside.ALIKE
+        or (other.verdict is Verdict.HEALTHY and _is_early(one, other, settle))
         for one, other in _pairs(broken, verdicts)
     )
 

@@ -8,8 +8,8 @@ they were.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, compress, repeat
-from typing import Self
+from itertools import chain, compress, islice, repeat
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,11 @@ from backstop.core.batch import Batch
 from backstop.core.flat import Floats, Indices
 from backstop.core.measurement import Measured, Measurement, Missing, UnknownReason
 from backstop.core.signals.columns import Measurements
-from backstop.core.suspects import shows, suspect
+from backstop.core.suspects import Arrived, beside, shows, suspect
 from backstop.core.verdicts import History, SignalVerdict
+
+MAX_EXAMINED: Final = 200
+"""So many breaches of a pass are examined pod by pod; where there are more, it is no single pod."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,10 +86,14 @@ def outcomes(
     verdicts = _healthy(batch, found, histories)
     for number in np.flatnonzero(~is_known).tolist():
         verdicts[number] = _unknown(batch, number, _why_not(batch, found, number))
-    for number in np.flatnonzero(is_known).tolist():
-        if histories[number].verdict is not Verdict.HEALTHY:
-            at = float(newest[number])
-            verdicts[number] = _broken(batch, number, verdicts[number], histories[number], at)
+    known = np.flatnonzero(is_known).tolist()
+    broken = [number for number in known if histories[number].verdict is not Verdict.HEALTHY]
+    for number in broken:
+        at = float(newest[number])
+        verdicts[number] = _broken(batch, number, verdicts[number], histories[number], at)
+    breached = (number for number in broken if verdicts[number].verdict is Verdict.BREACHED)
+    for number in islice(breached, MAX_EXAMINED):
+        _examine(batch, number, verdicts)
     for number, one in found.others.items():
         if isinstance(one, Measurement) and one.proven:
             verdicts[number] = verdicts[number]._replace(proven=not verdicts[number].reason)
@@ -152,6 +159,7 @@ def _healthy(batch: Batch, found: Amounts, histories: Sequence[History]) -> list
         found.samples.tolist(),
         repeat(None),
         repeat(None),
+        repeat(None),
     )
     return list(map(SignalVerdict._make, zip(*columns, strict=False)))
 
@@ -164,14 +172,26 @@ def _broken(
         looks = f"broken in {sum(history.outcomes)} of {len(history.outcomes)} looks"
         missing = Missing(UnknownReason.WARMING_UP, f"{healthy.why}; {looks}")
         return _unknown(batch, number, missing)
-    inquiry, since = batch.inquiries[number], float(batch.since[number])
+    inquiry = batch.inquiries[number]
+    began = history.clean_at or at - inquiry.window
     return healthy._replace(
         verdict=Verdict.BREACHED,
-        onset=max(history.clean_at or at - inquiry.window, since),
+        onset=max(began, float(batch.since[number])),
         seen=history.broken_at or at,
-        pod=suspect(inquiry.rule, batch.answers(number), since),
         shows=shows(inquiry.rule),
     )
+
+
+def _examine(batch: Batch, number: int, verdicts: list[SignalVerdict]) -> None:
+    """Note which pod carries the breach ``number``, and how the other arm does that holds it."""
+    rule, seen = batch.inquiries[number].rule, verdicts[number].seen or 0.0
+    broken = Arrived(batch.answers(number), float(batch.since[number]))
+    verdicts[number] = verdicts[number]._replace(pod=suspect(rule, broken, seen))
+    other = batch.other_arm(number)
+    if other is None or verdicts[other].verdict is not Verdict.HEALTHY:
+        return
+    held = Arrived(batch.answers(other), float(batch.since[other]))
+    verdicts[other] = verdicts[other]._replace(beside=beside(rule, broken, held, seen))
 
 
 def _why_not(batch: Batch, found: Amounts, number: int) -> Missing:

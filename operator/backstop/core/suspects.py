@@ -1,4 +1,4 @@
-"""Which single pod carries most of a breach, and what a breach of a signal shows by its kind.
+"""What the samples behind a breach tell beside it: the one bad pod, and how the other arm does.
 
 Asked only about signals that are breached, which few are, of the raw samples that the look already
 has. A pod is named only if the others, without it, hold the limit, and demonstrably do better.
@@ -22,6 +22,7 @@ from backstop.core.statistics.chernoff import divergence
 from backstop.core.statistics.split import leave_one_out
 from backstop.core.tally import Answers, tally
 from backstop.core.units import quantile
+from backstop.core.verdicts import Beside
 
 _MOST: Final = 0.5
 """The share of the events that the one pod must exceed."""
@@ -29,8 +30,14 @@ _MOST: Final = 0.5
 _RISK: Final = 0.05
 """How often the others may look better than the pod by chance alone."""
 
-_SCRAPES: Final = 2.5
+_GONE: Final = 2.5
 """A pod that was not scraped for so many intervals is gone."""
+
+_LAST: Final = 1.5
+"""So many intervals before the breach was seen, every pod has a scrape to count from."""
+
+_SEVERAL: Final = 2
+"""A pod that has no other beside it cannot be the one that is worse."""
 
 _LATENCIES: Final = ("latency", "latency_quantile", "latency_mean")
 
@@ -43,89 +50,134 @@ def shows(rule: Rule) -> Finding | None:
     return Finding.SLOW if slow else None
 
 
-def suspect(rule: Rule, answers: Answers, since: float) -> str | None:
+class Arrived(NamedTuple):
+    """The raw samples of one arm by role, of which those from Unix time ``since`` on count."""
+
+    answers: Answers
+    since: float
+
+
+def suspect(rule: Rule, broken: Arrived, seen: float) -> str | None:
     """Return the name of the one pod that carries most of a breach of ``rule``.
 
-    ``answers`` are the raw samples by role, of which those from Unix time ``since`` on count. It is
-    ``""`` where no single pod does, ``None`` where ``rule`` cannot tell pods apart.
+    The limit was first seen to be broken at Unix time ``seen``. It is ``""`` where no single pod
+    does, or where that cannot be told yet, and ``None`` where ``rule`` cannot tell pods apart.
     """
-    if not isinstance(rule, Threshold):
-        return None
     held = _held(rule)
-    return None if held is None else _suspect(held, answers, since)
+    return None if held is None else _suspect(held, broken, seen)
 
 
 class _Held(NamedTuple):
-    """What is counted, and the shares of it that are the smallest and the largest healthy ones."""
+    """What is counted, and up to which share of it is ``tolerated``.
+
+    Where there is a smallest healthy share, it is the events that are missing, and ``fewer`` of
+    what is measured are worse.
+    """
 
     measure: EventMeasure
-    low: float
-    high: float
+    tolerated: float
+    fewer: bool
 
 
-def _held(rule: Threshold) -> _Held | None:
-    """Return ``rule`` as limits of a share of events, which add up over pods."""
-    measure = rule.measure_of
+def _held(rule: Rule) -> _Held | None:
+    """Return ``rule`` as a limit on a share of events, which add up over pods, if it is one."""
+    if not isinstance(rule, Threshold):
+        return None
+    measure, (low, high) = rule.measure_of, rule.limits
     if isinstance(measure, EventMeasure):
-        return _Held(measure, *rule.limits)
+        fewer = high == math.inf
+        return _Held(measure, 1.0 - low if fewer else high, fewer)
     known = rule.latency_quantile
     if known is None or rule.max is None:
         return None
     # A quantile is below a bound just if all but so many of the requests are.
     slower = Latency(above=rule.max, buckets=known.buckets, unit=known.unit)
-    return _Held(slower, -math.inf, 1.0 - quantile(known.quantile))
+    return _Held(slower, 1.0 - quantile(known.quantile), fewer=False)
 
 
 class _Pods(NamedTuple):
-    """The pods that are still there and had traffic, and what each counted."""
+    """The pods that had traffic, and how many of how many events of each broke the limit.
+
+    ``latest`` is the Unix time of the last scrape of each, ``interval`` that between scrapes in
+    seconds.
+    """
 
     targets: Sequence[Target]
-    part: Floats
-    whole: Floats
+    events: Floats
+    totals: Floats
+    latest: Floats
+    interval: float
 
 
-def _suspect(held: _Held, answers: Answers, since: float) -> str:
-    pods = _counted(held.measure, answers, since)
-    low, high = held.low, held.high
-    if pods.part.sum() < low * pods.whole.sum():
-        return _alone(pods, pods.whole - pods.part, 1.0 - low)
-    return _alone(pods, pods.part, high) if high < math.inf else ""
+def _suspect(held: _Held, broken: Arrived, seen: float) -> str:
+    pods = _counted(held, broken)
+    if len(pods.targets) < _SEVERAL or (pods.latest < seen).any():
+        # A fault of all pods is seen first of the one that is scraped first.
+        return ""
+    one = leave_one_out(pods.events, pods.totals, held.tolerated, _RISK)
+    if one is None or pods.events[one] <= _MOST * pods.events.sum():
+        return ""
+    # What the others did before the fault says nothing for them.
+    recent = _counted(held, broken, since=seen - _LAST * pods.interval)
+    target = pods.targets[one]
+    if target not in recent.targets or not _is_worse(recent, target, held.tolerated):
+        return ""
+    return _name(target)
 
 
-def _counted(measure: EventMeasure, answers: Answers, since: float) -> _Pods:
+def beside(rule: Rule, broken: Arrived, held: Arrived, seen: float) -> Beside | None:
+    """Return how an arm does that holds ``rule``, since the other was ``seen`` to break it.
+
+    It is ``None`` where ``rule`` counts no events.
+    """
+    limit = _held(rule)
+    if limit is None:
+        return None
+    ours, theirs = (_counted(limit, one, since=seen) for one in (held, broken))
+    events, total = ours.events.sum(), ours.totals.sum()
+    if not total:
+        return Beside.OPEN
+    if events > limit.tolerated * total:
+        return Beside.ALIKE
+    bad, whole = theirs.events.sum(), theirs.totals.sum()
+    return Beside.BETTER if whole and _is_better(events, total, bad / whole) else Beside.OPEN
+
+
+def _is_better(events: np.float64, total: np.float64, rate: np.float64) -> bool:
+    """Return whether at ``rate`` there would by chance hardly be so few events."""
+    if events >= rate * total:
+        return False
+    return math.exp(-total * float(divergence(events / total, rate))) <= _RISK
+
+
+def _is_worse(pods: _Pods, target: Target, tolerated: float) -> bool:
+    """Return whether the other pods hold the limit and are better than by chance."""
+    one = pods.targets.index(target)
+    rate = pods.events[one] / pods.totals[one]
+    events, others = np.delete(pods.events, one).sum(), np.delete(pods.totals, one).sum()
+    return events <= tolerated * others and _is_better(events, others, rate)
+
+
+def _counted(held: _Held, arrived: Arrived, since: float = -math.inf) -> _Pods:
+    answers, since = arrived.answers, max(since, arrived.since)
     targets = sorted({one.target for found in answers.values() for one in found})
-    by_pod = [_of(target, answers) for target in targets]
-    t = tally(by_pod, [since] * len(targets))
-    part, whole = measure.count_all(
-        np.full(len(targets), measure.bound), np.arange(len(targets)), t
-    )
-    scraped = t.latest
-    gone = scraped < scraped.max(initial=-math.inf) - _SCRAPES * np.where(
-        np.isfinite(t.interval), t.interval, 0.0
-    )
-    there = np.isfinite(whole) & ~gone
+    t = tally([_of(target, answers) for target in targets], [since] * len(targets))
+    bounds = np.full(len(targets), held.measure.bound)
+    part, whole = held.measure.count_all(bounds, np.arange(len(targets)), t)
+    missed = (t.latest.max(initial=-math.inf) - t.latest) / t.interval
+    there = np.flatnonzero(np.isfinite(whole) & (missed <= _GONE))
+    events = whole - part if held.fewer else part
     return _Pods(
-        [one for one, is_there in zip(targets, there, strict=True) if is_there],
-        part[there],
+        [targets[place] for place in there.tolist()],
+        events[there],
         whole[there],
+        t.latest[there],
+        float(t.interval[there].max(initial=0.0)),
     )
 
 
 def _of(target: Target, answers: Answers) -> dict[str, list[Series]]:
     return {role: [one for one in found if one.target == target] for role, found in answers.items()}
-
-
-def _alone(pods: _Pods, events: Floats, tolerated: float) -> str:
-    """Return the pod without which the others hold the rate ``tolerated``, or ``""``."""
-    pod = leave_one_out(events, pods.whole, tolerated, _RISK)
-    if pod is None or events[pod] <= _MOST * events.sum():
-        return ""
-    rate = events[pod] / pods.whole[pod]
-    others = pods.whole.sum() - pods.whole[pod]
-    beside = (events.sum() - events[pod]) / others
-    if beside >= rate or math.exp(-others * float(divergence(beside, rate))) > _RISK:
-        return ""
-    return _name(pods.targets[pod])
 
 
 def _name(target: Target) -> str:

@@ -8,6 +8,7 @@ How verdicts come about is in :mod:`backstop.core.judging`.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -36,6 +37,19 @@ class History(NamedTuple):
     usual: Usual | None = None
 
 
+class Beside(StrEnum):
+    """How an arm does on a limit that it holds since the other arm was seen to break it."""
+
+    BETTER = "Better"
+    """Demonstrably better than the other."""
+
+    ALIKE = "Alike"
+    """It breaks the limit as well, though its window does not show that yet."""
+
+    OPEN = "Open"
+    """There is too little to tell."""
+
+
 class SignalVerdict(NamedTuple):
     """The verdict on one signal of one arm, with its numbers in ``why``.
 
@@ -45,6 +59,8 @@ class SignalVerdict(NamedTuple):
     ``samples`` is how many observations it rests on, ``inf`` where that is unknown.
     Of a breach, ``pod`` is the one pod that carries most of it, empty where none does and ``None``
     where pods cannot be told apart; ``shows`` is what a breach of such a signal is a finding of.
+    ``beside`` is of a Healthy arm whose other arm is breached, ``None`` where no
+    events are counted.
     """
 
     name: str
@@ -62,6 +78,7 @@ class SignalVerdict(NamedTuple):
     samples: float = math.inf
     pod: str | None = None
     shows: Finding | None = None
+    beside: Beside | None = None
 
     @property
     def why(self) -> str:

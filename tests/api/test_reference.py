@@ -13,10 +13,12 @@ from tests.api.specs import signal_monitor
 from tests.lab.cluster import kubectl
 
 from backstop.api.conditions import ConditionType, Reason
-from backstop.api.crd import INCIDENT, KINDS, MODEL_MONITOR, Kind
+from backstop.api.crd import INCIDENT, KINDS, MODEL_MONITOR, RUNBOOK, Kind
 from backstop.api.incident import IncidentSpec, IncidentStatus
 from backstop.api.problems import find_problems
 from backstop.api.reference import field_table, page_name, with_tables
+from backstop.api.runbook import RunbookStep
+from backstop.api.status import Finding, Progress, StepKind
 from backstop.cli.main import main
 from backstop.core.signals.registry import kinds
 from backstop.core.signals.threshold import MEASURES, Threshold
@@ -46,6 +48,11 @@ def monitors() -> list[dict[str, Any]]:
     pages = [text_of(MODEL_MONITOR), *signal_pages().values()]
     blocks = [block for page in pages for block in yaml_blocks(page)]
     return [signal_monitor(block) if isinstance(block, list) else block for block in blocks]
+
+
+def objects_in(file: Path) -> dict[str, dict[str, Any]]:
+    """Return the objects of an example by kind."""
+    return {one["kind"]: one for one in yaml.safe_load_all(file.read_text(encoding="utf-8"))}
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
@@ -121,20 +128,47 @@ def test_shown_incident_is_one():
 
 
 def test_examples_pass_the_check():
-    """Each file in examples/ holds a monitor without a problem."""
+    """Each file in examples/ holds a monitor or a runbook without a problem."""
     result = CliRunner().invoke(main, ["check", *map(str, EXAMPLES)])
     assert result.exit_code == 0, result.output
     assert result.output.count(": ok\n") == len(EXAMPLES) > 0
 
 
+def test_shown_runbook_has_no_problem():
+    """What a reader copies from the page about Runbooks passes `backstop check`."""
+    for shown in yaml_blocks(text_of(RUNBOOK)):
+        assert find_problems(shown) == ()
+
+
+def test_each_step_finding_and_state_is_explained():
+    """Whatever a runbook can do, ask for or show, its page names."""
+    page = text_of(RUNBOOK)
+    kinds = RunbookStep.model_validate({"name": "a", "notify": {}}).model_dump(by_alias=True)
+    actions = [name for name in kinds if name in set(StepKind)]
+    assert len(actions) == 10
+    assert [word for word in (*actions, *Finding, *Progress) if f"| `{word}` |" not in page] == []
+
+
+def test_runbook_of_an_example_is_beside_it():
+    """The Runbook that a monitor names is among the examples."""
+    found = [objects_in(file) for file in EXAMPLES]
+    runbooks = {one["Runbook"]["metadata"]["name"] for one in found if "Runbook" in one}
+    named = {
+        one["ModelMonitor"]["spec"]["runbook"]["name"]
+        for one in found
+        if "runbook" in one.get("ModelMonitor", {}).get("spec", {})
+    }
+    assert runbooks == named != set()
+
+
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.name)
 def test_route_of_an_example_lists_every_service(file):
     """The HTTPRoute beside a monitor has the rule that Backstop looks for."""
-    objects = {one["kind"]: one for one in yaml.safe_load_all(file.read_text(encoding="utf-8"))}
+    objects = objects_in(file)
+    if "traffic" not in objects.get("ModelMonitor", {"spec": {}})["spec"]:
+        return
     monitor = objects["ModelMonitor"]
     spec = monitor["spec"]
-    if "traffic" not in spec:
-        return
     fallback = spec["fallback"].get("service", f"{monitor['metadata']['name']}-default-prediction")
     wanted = {spec["target"]["service"], fallback}
     wanted |= {spec["candidate"]["service"]} if "candidate" in spec else set()
@@ -158,6 +192,11 @@ class TestOnCluster:
         """The Incident on the page is a valid object."""
         (shown,) = yaml_blocks(text_of(INCIDENT))
         create_dry(namespace, json.dumps(shown))
+
+    def test_shown_runbook_is_accepted(self, namespace):
+        """The Runbook on the page is a valid object."""
+        for shown in yaml_blocks(text_of(RUNBOOK)):
+            create_dry(namespace, json.dumps(shown))
 
     @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.name)
     def test_example_is_accepted(self, file, namespace):

@@ -6,12 +6,16 @@ Commands import what they need when they run, so that help and shell completion 
 import click
 
 from backstop import __version__
+from backstop.cli.approve import approve
 from backstop.cli.backtest import backtest
+from backstop.cli.candidate import candidate
 from backstop.cli.check import check
 from backstop.cli.crds import crds
+from backstop.cli.explain import explain
 from backstop.cli.reference import reference
 from backstop.cli.respond import respond
 from backstop.cli.run import run
+from backstop.cli.runbook import runbook
 
 
 @click.group("backstop", context_settings={"help_option_names": ["-h", "--help"]})
@@ -20,5 +24,16 @@ def main() -> None:
     """Keep a failing machine-learning model from hurting its users."""
 
 
-for _command in (backtest, check, crds, reference, respond, run):
+for _command in (
+    approve,
+    backtest,
+    candidate,
+    check,
+    crds,
+    explain,
+    reference,
+    respond,
+    run,
+    runbook,
+):
     main.add_command(_command)

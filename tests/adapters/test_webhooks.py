@@ -220,6 +220,13 @@ async def test_a_broken_connection_is_not_repeated(other):
     assert len(other.calls) == 1
 
 
+async def test_a_name_is_resolved_by_the_system(other):
+    """`localhost`, listed literally, leads to this machine; the receiver sees the name."""
+    place = f"localhost:{other.place.rpartition(':')[2]}"
+    await client(place).call(call(place))
+    assert other.calls[0].headers["Host"] == place
+
+
 async def test_nobody_listens():
     """A receiver that is down may be up later."""
     async with receiver() as gone:

@@ -23,7 +23,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from backstop import __version__
-from backstop.adapters.destinations import Allowed, Destination, address, parse, refuses
+from backstop.adapters.destinations import Allowed, Destination, parse, refuses
 from backstop.core.messages import WebhookCall
 from backstop.ports import ForbiddenError, InvalidError, UnavailableError
 
@@ -198,10 +198,7 @@ class SignedWebhooks:
                 f"{destination.place} is not allowed: add it to {allowed.key} in the"
                 " operator's configuration"
             )
-        # No resolver sees a host that is an address. A wildcard never means one, so this address
-        # is listed itself; the check holds should that ever change.
-        if address(destination.host) is not None and refuses(destination, destination.host):
-            raise ForbiddenError(self._refused_address(destination))
+        # No resolver sees a host that is an address; it is listed itself, as no wildcard means one.
         return destination
 
     def _refused_address(self, destination: Destination) -> str:

@@ -96,7 +96,7 @@ class WebhooksConfig(_ConfigModel):
     """File with the key of signatures, at least 16 bytes; required where a host is allowed."""
 
     timeout: Duration = "5s"
-    """A call that takes longer counts as failed."""
+    """A call that takes longer, or more than a minute, counts as failed."""
 
     @model_validator(mode="after")
     def _signed(self) -> Self:

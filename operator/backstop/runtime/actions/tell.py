@@ -13,7 +13,8 @@ from backstop.core.view import Step, View
 from backstop.ports import Notifier, Webhooks
 from backstop.runtime.actions.performer import Facts, Learn, Plan
 
-_TIMEOUT: Final = 5.0
+_TIMEOUT: Final = 60.0
+"""Seconds that a call takes at most; the operator's configuration usually allows less."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from backstop.api.modelmonitor import Mode, ModelMonitorSpec
 from backstop.api.status import Action, Arm, ModelMonitorStatus, StepKind, Verdict
 from backstop.core import journal, weights
 from backstop.core.decide import decide
+from backstop.core.episode import under_way
 from backstop.core.evidence import evidence_from, without_answered
 from backstop.core.facts import WorkloadFacts
 from backstop.core.promotion import effective_spec, settled
@@ -176,7 +177,6 @@ class Canary:
         self.status = ModelMonitorStatus.model_validate(status.to_json())
 
     def _take(self, view: View, step: Step) -> None:
-        assert view.spec.mode is not Mode.OBSERVE
         before = after = refusal = ""
         if step.kind in weights.TRAFFIC_STEPS:
             assert view.route is not None
@@ -188,6 +188,12 @@ class Canary:
         if step.kind in self.refused:
             refusal = "refused"
         action = journal.intent(view, step, subject="x", before=before, after=after)
+        if view.spec.mode is Mode.OBSERVE:
+            told = under_way(view.status)
+            assert told is not None
+            known = {"incident": journal.observed(told, action)}
+            self._write(view.status.model_copy(update=known))
+            return
         if refusal:
             self._write(journal.failed(view, action, refusal))
             return

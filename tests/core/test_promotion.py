@@ -71,6 +71,16 @@ def test_a_fault_right_after_the_promotion_is_blamed_on_the_release():
     assert ROLLBACK in asked
 
 
+def test_a_pause_holds_the_traffic_where_it_is():
+    """Also when the target already runs the version."""
+    made = proven()
+    made.look(U, H, compared=U)
+    made.rolls_out(done=True).asks("pause")
+    assert made.after(1).look(U, H, compared=U) == []
+    assert (made.share, made.why) == (100, "at 100 %: paused by a person")
+    assert made.asks("").look(U, H, compared=U) == [SHIFT]
+
+
 def test_a_failing_candidate_stops_the_promotion():
     """Its traffic goes to the target, whatever that runs by now; its own logic sees to that."""
     made = proven()

@@ -126,8 +126,8 @@ def test_runbook_shows_which_step_is_reached(source, said):
         f"steps for release, {said}",
         "1. to-the-fallback (openCircuit): Done since 2023-11-14 22:13:20 UTC",
         (
-            "2. back-to-the-good-revision (rollback): Skipped since 2023-11-14 22:13:20 UTC: nothing"
-            " to go back to"
+            "2. back-to-the-good-revision (rollback): Skipped since 2023-11-14 22:13:20 UTC:"
+            " nothing to go back to"
         ),
         "3. tell (notify): to come",
     ]
@@ -186,8 +186,8 @@ def test_what_is_held_is_told_with_what_to_type():
         "spec.suspend is true: nothing is looked at, and traffic stays as it is",
         "held: maintenance: Sat",
         (
-            "rollback waits for approval since 2023-11-14 22:13:20 UTC, until 2023-11-14 22:14:20 UTC:"
-            " it is bad"
+            "rollback waits for approval since 2023-11-14 22:13:20 UTC, until 2023-11-14 22:14:20"
+            " UTC: it is bad"
         ),
         "approve it by: backstop approve fraud 9c -n demo",
     ]

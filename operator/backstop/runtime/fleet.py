@@ -128,11 +128,11 @@ class FleetState:
         return fleet
 
     def admit(self, view: View, step: Step) -> None:
-        """Count ``step``, which no brake held in ``view``.
+        """Count ``step``, which no brake held in ``view``; nothing counts in mode Observe.
 
         Nothing may be awaited between :meth:`of`, from which the view was made, and this.
         """
-        if not brakes.is_limited(step):
+        if not _is_counted(view, step):
             return
         self._count(view.namespace, view.now, 1)
         episode = under_way(view.status)
@@ -144,7 +144,7 @@ class FleetState:
 
         Not to be called while the intent stands in the status: then it still will.
         """
-        if brakes.is_limited(step):
+        if _is_counted(view, step):
             self._count(view.namespace, view.now, -1)
             self.update(record)
 
@@ -158,6 +158,10 @@ class FleetState:
         if not found:
             self._namespaces.pop(namespace, None)
         return found
+
+
+def _is_counted(view: View, step: Step) -> bool:
+    return view.spec.mode is not Mode.OBSERVE and brakes.is_limited(step)
 
 
 def _set(keys: set[Key], key: Key, *, present: bool) -> None:

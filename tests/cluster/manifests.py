@@ -104,6 +104,7 @@ def monitor(namespace: str, *, name: str = MONITOR, **spec: Any) -> Object:
         "fallback": {"service": FALLBACK},
         "circuit": {"openFor": "3s", "probeWeight": 50, "probeFor": "2s"},
         "rollback": {"goodAfter": "3s"},
+        "limits": {"coolDown": "1s", "actionsPerHour": 500},
         "signals": [errors_signal()],
         **spec,
     }

@@ -42,11 +42,12 @@ async def test_bad_release_is_mitigated_rolled_back_and_resolved(stage: Stage) -
     times = [told[key] for key in ("onset", "detected", "mitigated", "repaired", "resolved")]
     assert times == sorted(times)
     steps = [one["step"] for one in actions(told)]
-    assert steps == ["openCircuit", "rollback", "probeCircuit", "closeCircuit"]
+    assert steps == ["openCircuit", "rollback", "notify", "probeCircuit", "closeCircuit"]
     expected = {
         "IncidentDetected",
         "CircuitOpened",
         "RolledBack",
+        "Notified",
         "CircuitHalfOpen",
         "CircuitClosed",
         "IncidentResolved",

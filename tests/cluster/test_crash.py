@@ -21,9 +21,12 @@ from tests.cluster.stage import FALLBACK, TARGET, Object, Operator, Stage, actio
 pytestmark = pytest.mark.cluster
 
 WEIGHTS = {TARGET: 100, FALLBACK: 0}
-STEPS = ["openCircuit", "rollback", "probeCircuit", "closeCircuit"]
+STEPS = ["openCircuit", "rollback", "notify", "probeCircuit", "closeCircuit"]
+CHANGES = [step for step in STEPS if step != "notify"]
 POINTS = [
-    *(f"{state} {step}" for step in STEPS for state in ("Planned", "target of", "Applied")),
+    *(f"{state} {step}" for step in CHANGES for state in ("Planned", "target of", "Applied")),
+    "Planned notify",
+    "Verified notify",
     "create Incident",
     "Incident is Mitigated",
     "Incident is Repaired",
@@ -31,7 +34,7 @@ POINTS = [
 ]
 """Writes that every incident after a bad release has, in order of step."""
 
-BETWEEN = {f"Verified {step}" for step in STEPS}
+BETWEEN = {f"Verified {step}" for step in CHANGES}
 """Writes that a look between two steps may add: they show what the next step's write also holds."""
 
 LANES = 6
@@ -199,7 +202,7 @@ async def _check(stage: Stage, *, released: Object, targets_before: int, inciden
     assert {one["state"] for one in actions(newest["status"])} <= {"Applied", "Verified"}
     assert await stage.weights() == WEIGHTS
     assert await stage.generation() == released["metadata"]["generation"] + 1
-    assert _targets_written(stage) - targets_before == len(STEPS)
+    assert _targets_written(stage) - targets_before == len(CHANGES)
     status = await stage.status()
     assert status["circuit"]["phase"] == "Closed"
     assert status["revisions"]["current"]["fingerprint"] == _good(status)

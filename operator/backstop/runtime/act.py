@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from backstop.api.runbook import MESSAGES
 from backstop.api.status import Action, ModelMonitorStatus, StepKind
 from backstop.core import journal
 from backstop.core.view import Step, View
@@ -21,6 +22,7 @@ from backstop.ports import (
     KillSwitch,
     NotFoundError,
     OutsideError,
+    UnavailableError,
 )
 from backstop.runtime.actions.performer import Facts, Learn, Performer, Plan
 
@@ -87,6 +89,11 @@ class Actor:
         try:
             refusal = await self._change(view, action, learn, facts)
         except (NotFoundError, InvalidError, ForbiddenError) as error:
+            refusal = str(error)
+        except UnavailableError as error:
+            # Whoever is to be told must not keep the monitor from its next look.
+            if action.step not in MESSAGES:
+                raise
             refusal = str(error)
         now = self.clock.now()
         if refusal:

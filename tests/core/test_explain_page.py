@@ -35,9 +35,11 @@ def step(kind: StepKind, *, weight: int = 0, of: RunbookStep | None = None) -> S
 
 def test_head_names_the_monitor_and_how_it_was_looked_at():
     """A reader knows whether the page is of now, and that nothing was changed."""
-    begin = "ModelMonitor demo/fraud, mode Act, target Deployment fraud, at 2023-11-14 22:13:20 UTC"
-    assert page()[0] == f"{begin}, by the status alone, as no metrics source is named"
-    assert page(verdicts=())[0] == f"{begin}, by a look just now; nothing is changed"
+    begin = "ModelMonitor demo/fraud, mode Act, target Deployment fraud"
+    alone = "by its status alone at 2023-11-14 22:13:20 UTC, as no metrics source is named"
+    assert page()[:2] == [begin, alone]
+    looked = "by a look at 2023-11-14 22:13:20 UTC; nothing is changed"
+    assert page(verdicts=())[:2] == [begin, looked]
 
 
 def test_signals_of_a_look_have_their_numbers():
@@ -204,7 +206,7 @@ def test_action_under_way_is_told():
 
 def test_problems_come_first():
     """What keeps Backstop from seeing or acting is read before anything else."""
-    assert page(problems=("TargetFound: no Deployment",))[1:4] == [
+    assert page(problems=("TargetFound: no Deployment",))[2:5] == [
         "",
         "Problems",
         "  TargetFound: no Deployment",

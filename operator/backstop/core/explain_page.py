@@ -56,7 +56,8 @@ class Seen:
 
 def lines(seen: Seen, width: int) -> Iterator[str]:
     """Yield the lines of the page, each at most ``width`` characters where words allow."""
-    yield from _wrapped(_head(seen), width)
+    for line in _head(seen):
+        yield from _wrapped(line, width)
     parts = (
         ("Problems", seen.problems),
         ("Signals", _signals(seen)),
@@ -95,17 +96,13 @@ def _wrapped(text: str, width: int, indent: int = 0) -> list[str]:
     )
 
 
-def _head(seen: Seen) -> str:
+def _head(seen: Seen) -> Iterator[str]:
     target = f"{seen.spec.target.kind} {seen.spec.target.name}"
-    how = (
-        "by the status alone, as no metrics source is named"
-        if seen.verdicts is None
-        else "by a look just now; nothing is changed"
-    )
-    return (
-        f"ModelMonitor {seen.namespace}/{seen.monitor}, mode {seen.spec.mode}, target {target}, at"
-        f" {_time(seen.now)}, {how}"
-    )
+    yield f"ModelMonitor {seen.namespace}/{seen.monitor}, mode {seen.spec.mode}, target {target}"
+    if seen.verdicts is None:
+        yield f"by its status alone at {_time(seen.now)}, as no metrics source is named"
+    else:
+        yield f"by a look at {_time(seen.now)}; nothing is changed"
 
 
 def _time(at: float) -> str:

@@ -295,7 +295,8 @@ def test_an_incident_without_changes_keeps_the_cool_down_that_is_on():
             (
                 "freeze: 5 of 10 monitors act already, allowed 20 % and at least 5: suspect the"
                 " metrics source or the cluster first; whoever runs Backstop can raise"
-            " budgets.blastRadius,
+                " budgets.blastRadius"
+            ),
         ),
     ],
 )

@@ -20,6 +20,7 @@ from backstop.api.status import (
 from backstop.core import weights
 from backstop.core.brakes import Hold, HoldKind, left_alone
 from backstop.core.episode import under_way
+from backstop.core.facts import RouteFacts, WorkloadFacts
 from backstop.core.view import View
 
 SEEN_WITHIN: Final = 5.0
@@ -55,10 +56,10 @@ def may_redo(episode: Episode, limits: Limits) -> bool:
 
 def stopped(episode: Episode, revert: Revert) -> Hold:
     """Return why what was undone is not done again; somebody must be woken."""
-    advice = f"; {left_alone(revert.tool, revert.action.step)}" if revert.tool else ""
+    advice = left_alone(revert.tool, revert.action.step) if revert.tool else "stop who undoes it"
     why = (
-        f"{revert.what}; it was made again {episode.reverts} times (spec.limits.maxReverts), and is"
-        f" not made again: stop who undoes it, or set spec.mode to Observe{advice}"
+        f"{revert.what}; made again {episode.reverts} times, not once more"
+        f" (spec.limits.maxReverts): {advice}"
     )
     return Hold(HoldKind.REVERTS, why, page=True)
 
@@ -76,9 +77,8 @@ def _circuit(view: View) -> Revert | None:
         wanted = asked.get(rule.index, {})
         live = {name: rule.weights.get(name, 0) for name in wanted}
         if live != wanted:
-            says = f"rule {rule.index} gives {_say(live)} instead of {_say(wanted)}"
-            what = f"{action.step} was undone: {view.route.ref}, {says}"
-            return _revert(action, what, view.route.manager, view.route.gitops)
+            says = f"gives, in rule {rule.index}, {_say(live)} instead of {_say(wanted)}"
+            return _revert(action, view.route, says)
     return None
 
 
@@ -96,9 +96,8 @@ def _candidate(view: View) -> Revert | None:
     again = next((rule for rule in view.route.rules if rule.weights.get(name, 0)), None)
     if not took or again is None:
         return None
-    says = f"rule {again.index} gives {name} {again.weights[name]} after its trial was aborted"
-    what = f"{action.step} was undone: {view.route.ref}, {says}"
-    return _revert(action, what, view.route.manager, view.route.gitops)
+    says = f"gives, in rule {again.index}, {name} {again.weights[name]} after its trial was aborted"
+    return _revert(action, view.route, says)
 
 
 def _rollback(view: View) -> Revert | None:
@@ -110,8 +109,7 @@ def _rollback(view: View) -> Revert | None:
         return None
     if target.fingerprint not in {action.before, *view.status.revisions.known_bad}:
         return None
-    what = f"rollback was undone: {target.ref} asks for revision {target.fingerprint[:12]} again"
-    return _revert(action, what, target.manager, target.gitops)
+    return _revert(action, target, f"asks for revision {target.fingerprint[:12]} again")
 
 
 def _last(actions: Iterable[Action], kinds: frozenset[StepKind]) -> Action | None:
@@ -132,6 +130,8 @@ def _say(rule: dict[str, int]) -> str:
     return ", ".join(f"{name} {weight}" for name, weight in sorted(rule.items()))
 
 
-def _revert(action: Action, what: str, manager: str, tool: str) -> Revert:
-    who = manager or "somebody unknown"
-    return Revert(action, f"{what}, written by {who}{f' ({tool})' if tool else ''}", manager, tool)
+def _revert(action: Action, undone: RouteFacts | WorkloadFacts, says: str) -> Revert:
+    who = undone.manager or "somebody unknown"
+    by = f"{who} ({undone.gitops})" if undone.gitops else who
+    what = f"{action.step} was undone by {by}: {undone.ref} {says}"
+    return Revert(action, what, undone.manager, undone.gitops)

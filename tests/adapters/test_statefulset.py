@@ -209,6 +209,27 @@ async def test_which_pods_are_spared(stateful, fake, spared):
     assert "model-1" in pods(fake)
 
 
+@pytest.mark.parametrize(("change", "deleted"), [("restart", True), ("pause", False)])
+async def test_other_changes(stateful, fake, change, deleted):
+    """A pod that is not ready holds a restart up too; a pause replaces no pods."""
+    await getattr(stateful, change)(await stateful.read(REF), "act-1")
+    assert ("model-1" not in pods(fake)) is deleted
+    assert "model-0" in pods(fake)
+
+
+async def test_new_pods_are_not_deleted(stateful, fake):
+    """A pod of the restart itself is left to become ready, although its revision looks the same."""
+    done = await stateful.restart(await stateful.read(REF), "act-1")
+    uid = stored(fake)["metadata"]["uid"]
+    restart = revision(4, uid)
+    restart["data"]["spec"]["template"] = stored(fake)["spec"]["template"] | {"$patch": "replace"}
+    fake.add(f"{ROOT}/controllerrevisions", restart)
+    fake.add(PODS, pod("model-1", 4, uid, ready=False))
+    fake.writes.clear()
+    assert await stateful.restart(done, "act-1") == done
+    assert fake.writes == []
+
+
 async def test_parallel_pods_are_left_to_the_controller(stateful, fake):
     """Without an order nothing is waited for, so that no pod needs to be deleted."""
     stored(fake)["spec"]["podManagementPolicy"] = "Parallel"

@@ -79,6 +79,32 @@ async def test_a_template_alone_does_not_help(model):
     assert (await model.rolled_out(1)).ready == 2
 
 
+async def test_a_restart_of_a_broken_pod(model):
+    """A restart gets at the pod that is not ready, for which a rollout alone would wait."""
+    await model.create()
+    await stuck(model)
+    before = await model.pod_uids()
+    await model.change(lambda now: model.workloads.restart(now, "act-1"))
+
+    async def replaced():
+        now = await model.pod_uids()
+        return len(now) == 2 and len(now - before) == 1
+
+    await eventually(replaced)
+
+
+async def test_a_promotion_over_a_broken_pod(model, api, namespace):
+    """A promoted version reaches all pods, also where the last rollout is stuck."""
+    await model.create()
+    await stuck(model)
+    candidate = Model(api, "Deployment", namespace, "next")
+    await candidate.create(replicas=1)
+    await candidate.release(7)
+    source = await candidate.rolled_out(7)
+    await model.change(lambda now: model.workloads.adopt(now, source, "act-1"))
+    assert (await model.rolled_out(7)).ready == 2
+
+
 async def test_a_revision_that_is_gone(model):
     """A fingerprint without a ControllerRevision is no way back, and nothing is written."""
     facts = await model.create(replicas=1)

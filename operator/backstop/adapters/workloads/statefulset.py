@@ -2,8 +2,9 @@
 
 Guarantees: a change notes the action id beside what it changes, in one request that the API server
 refuses when the StatefulSet changed since it was read; nothing else of the StatefulSet changes. A
-rollback also deletes the pods that would hold it up: a StatefulSet that starts its pods in order
-waits for each to become ready, also for one of the revision that is being left.
+change of the template also deletes the pods that would hold it up: a StatefulSet that starts its
+pods in order waits for each to become ready, also for one that is to be replaced. A change that was
+marked before sends no patch again, and deletes what is still in its way.
 """
 
 from collections.abc import Mapping, Sequence
@@ -60,59 +61,44 @@ class StatefulSetWorkload:
     async def rollback(
         self, facts: WorkloadFacts, fingerprint: str, action_id: str
     ) -> WorkloadFacts:
-        """Make the template of revision ``fingerprint`` the current one, marked ``action_id``.
-
-        Done again for the same action, it only deletes pods that still hold the rollback up.
-        """
-        body = await self._current(facts)
-        entries = await self._history(body)
-        if (facts.fingerprint, facts.last_action) != (fingerprint, action_id):
-            chosen = revisions.newest(entries, facts.ref, fingerprint)
+        """Make the template of revision ``fingerprint`` the current one, marked ``action_id``."""
+        body = await self._api.get(_path(facts.ref))
+        is_there = template_fingerprint(pod_template(body)) == fingerprint
+        if not (is_there and _is_marked(body, action_id)):
+            _require_changeable(facts, body)
+            chosen = revisions.newest(await self._history(body), facts.ref, fingerprint)
             body = await self._replace(body, chosen.template, action_id)
-        if body["spec"].get("podManagementPolicy", "OrderedReady") == "OrderedReady":
-            wanted = {
-                one.name for one in entries if template_fingerprint(one.template) == fingerprint
-            }
-            await self._delete_stuck(body, wanted)
-        return workload_facts(body)
+        return await self._unblocked(body)
 
     async def restart(self, facts: WorkloadFacts, action_id: str) -> WorkloadFacts:
         """Replace all pods by new ones of the same revision, one after the other."""
-        return await self._merge(facts, action_id, restarted(action_id))
+        body = await self._api.get(_path(facts.ref))
+        if not _is_marked(body, action_id):
+            _require_changeable(facts, body)
+            patch = merge_patch(facts, action_id, restarted(action_id))
+            body = await self._api.merge_patch(_path(facts.ref), patch)
+        return await self._unblocked(body)
 
     async def pause(self, facts: WorkloadFacts, action_id: str) -> WorkloadFacts:
         """Let no more pods be updated, by a partition above all of them."""
-        partition = {"rollingUpdate": {"partition": _NO_POD}}
-        return await self._merge(facts, action_id, {"updateStrategy": partition})
+        body = await self._api.get(_path(facts.ref))
+        if not _is_marked(body, action_id):
+            _require_changeable(facts, body)
+            strategy = {"updateStrategy": {"rollingUpdate": {"partition": _NO_POD}}}
+            patch = merge_patch(facts, action_id, strategy)
+            body = await self._api.merge_patch(_path(facts.ref), patch)
+        return workload_facts(body)
 
     async def adopt(
         self, facts: WorkloadFacts, source: WorkloadFacts, action_id: str
     ) -> WorkloadFacts:
         """Take over the template of ``source``: its spec and annotations, with our own labels."""
-        if facts.last_action == action_id:
-            return facts
-        body = await self._current(facts)
-        template = adopted(pod_template(body), await source_template(self._api, source))
-        return workload_facts(await self._replace(body, template, action_id))
-
-    async def _current(self, facts: WorkloadFacts) -> dict[str, Any]:
         body = await self._api.get(_path(facts.ref))
-        require_unchanged(facts, body)
-        if _strategy(body) == "OnDelete":
-            raise UnsupportedError(
-                f"{facts.ref} replaces its pods only when they are deleted, so that no change of"
-                " it takes effect; set spec.updateStrategy.type to RollingUpdate"
-            )
-        return body
-
-    async def _merge(
-        self, facts: WorkloadFacts, action_id: str, spec: Mapping[str, Any]
-    ) -> WorkloadFacts:
-        if facts.last_action == action_id:
-            return facts
-        await self._current(facts)
-        patch = merge_patch(facts, action_id, spec)
-        return workload_facts(await self._api.merge_patch(_path(facts.ref), patch))
+        if not _is_marked(body, action_id):
+            _require_changeable(facts, body)
+            template = adopted(pod_template(body), await source_template(self._api, source))
+            body = await self._replace(body, template, action_id)
+        return await self._unblocked(body)
 
     async def _replace(
         self, body: Mapping[str, Any], template: Mapping[str, Any], action_id: str
@@ -125,15 +111,20 @@ class StatefulSetWorkload:
     async def _history(self, body: Mapping[str, Any]) -> tuple[Entry, ...]:
         return history(await owned(self._api, body, _GROUP_VERSION, "controllerrevisions"))
 
-    async def _delete_stuck(self, body: Mapping[str, Any], wanted: set[str]) -> None:
-        """Delete the pods that are not ready and of no revision in ``wanted``."""
-        for pod in await owned(self._api, body, "v1", "pods"):
-            metadata = pod["metadata"]
-            of_wanted = (metadata.get("labels") or {}).get(_POD_REVISION) in wanted
-            if of_wanted or _is_ready(pod) or metadata.get("deletionTimestamp"):
-                continue
-            path = namespaced("v1", metadata["namespace"], "pods", metadata["name"])
-            await self._delete(path, metadata["uid"])
+    async def _unblocked(self, body: Mapping[str, Any]) -> WorkloadFacts:
+        """Delete the pods that hold a change of the template up; return the facts of ``body``."""
+        if body["spec"].get("podManagementPolicy", "OrderedReady") == "OrderedReady":
+            # A new pod comes after its revision: in this order none of them looks like an old one.
+            pods = await owned(self._api, body, "v1", "pods")
+            template = pod_template(body)
+            current = {one.name for one in await self._history(body) if one.template == template}
+            for pod in pods:
+                metadata = pod["metadata"]
+                is_current = (metadata.get("labels") or {}).get(_POD_REVISION) in current
+                if not (is_current or _is_ready(pod) or metadata.get("deletionTimestamp")):
+                    path = namespaced("v1", metadata["namespace"], "pods", metadata["name"])
+                    await self._delete(path, metadata["uid"])
+        return workload_facts(body)
 
     async def _delete(self, path: str, uid: str) -> None:
         try:
@@ -199,6 +190,19 @@ def _rolled_out(body: Mapping[str, Any], desired: int) -> bool:
         and counts == {desired}
         and (one_revision or _strategy(body) == "OnDelete")
     )
+
+
+def _require_changeable(facts: WorkloadFacts, body: Mapping[str, Any]) -> None:
+    require_unchanged(facts, body)
+    if _strategy(body) == "OnDelete":
+        raise UnsupportedError(
+            f"{facts.ref} replaces its pods only when they are deleted, so that no change of it"
+            " takes effect; set spec.updateStrategy.type to RollingUpdate"
+        )
+
+
+def _is_marked(body: Mapping[str, Any], action_id: str) -> bool:
+    return last_action(body["metadata"]) == action_id
 
 
 def _strategy(body: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """StatefulSets: what their status means, and what a rollback does about pods that hold it up."""
 
 import copy
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -63,6 +64,21 @@ def test_facts():
         "example.com/model:2",
     )
     assert facts.fingerprint == template_fingerprint(template(2, **LABELS))
+
+
+def test_when_it_changed():
+    """The newest write by whoever wrote the template counts; scales and statuses do not."""
+    template, replicas = {"f:spec": {"f:template": {}}}, {"f:spec": {"f:replicas": {}}}
+    body = stateful_set()
+    body["metadata"]["managedFields"] = [
+        {"manager": "a", "time": "2026-11-01T10:00:00Z", "fieldsV1": template},
+        {"manager": "b", "time": "2026-11-01T11:00:00Z", "fieldsV1": template},
+        {"manager": "c", "time": "2026-11-01T12:00:00Z", "fieldsV1": replicas},
+        {"manager": "d", "time": "2026-11-01T13:00:00Z", "fieldsV1": {"f:metadata": {}}},
+        {"manager": "e", "time": "2026-11-01T14:00:00Z", "subresource": "x", "fieldsV1": template},
+        {"manager": "f", "fieldsV1": template},
+    ]
+    assert workload_facts(body).changed == datetime(2026, 11, 1, 11, tzinfo=UTC)
 
 
 def test_one_that_nobody_has_seen_yet():

@@ -31,6 +31,7 @@ async def stuck(model):
 async def test_out_of_a_broken_revision(model, policy):
     """A rollback gets past the pod that never becomes ready, and leaves the good one alone."""
     good = await model.create(podManagementPolicy=policy)
+    assert good.changed is not None
     pods = await model.pod_uids()
     await stuck(model)
     before = await model.body()

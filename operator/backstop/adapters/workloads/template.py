@@ -7,6 +7,7 @@ so that annotation is no part of a fingerprint.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -71,6 +72,21 @@ def images(template: Mapping[str, Any]) -> Mapping[str, str]:
     """Return the image of each container, by its name."""
     containers = (template.get("spec") or {}).get("containers") or ()
     return MappingProxyType({one["name"]: one.get("image", "") for one in containers})
+
+
+def last_written(metadata: Mapping[str, Any]) -> datetime | None:
+    """Return when a field manager that set something of the template wrote last.
+
+    It may have written other fields then, so that the template is no newer than this.
+    """
+    times = [
+        datetime.fromisoformat(entry["time"])
+        for entry in metadata.get("managedFields") or ()
+        if entry.get("time")
+        and not entry.get("subresource")
+        and "f:template" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
+    ]
+    return max(times, default=None)
 
 
 def _without_restarts(template: Mapping[str, Any]) -> Mapping[str, Any]:

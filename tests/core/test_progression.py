@@ -1,10 +1,13 @@
 """From step to step: on evidence, not on time alone, and never because nothing is known."""
 
+import dataclasses
+
 import pytest
-from tests.core.build import deployment, spec
+from tests.core.build import T0, action, deployment, episode, spec, status, verdict, view
 from tests.core.canary import B, Canary, H, U, at, canary_spec, with_steps
 
 from backstop.api.status import Arm, StepKind, TrialPhase
+from backstop.core import progression, trials
 
 SHIFT, PROMOTE = StepKind.SHIFT_TRAFFIC, StepKind.PROMOTE
 
@@ -314,3 +317,46 @@ def test_an_edit_after_a_crash_records_what_was_done():
     made.restart().look(H, U, compared=U)
     assert made.status.candidate is not None
     assert (made.share, made.status.candidate.weight, made.status.candidate.step) == (50, 50, 1)
+
+
+# What decisions rely on
+
+
+def test_without_a_look_at_the_candidate_the_step_is_kept():
+    """Signals that nobody has asked yet are no evidence."""
+    made = at(1, spec=canary_spec(compared=False))
+    known = made.spec.signals[0].model_copy(update={"name": "another"})
+    made.spec = made.spec.model_copy(update={"signals": [known]})
+    assert made.after(61).look() == []
+    assert made.why == "at 1 %: none of its signals has been looked at"
+
+
+def test_in_an_incident_there_is_no_step():
+    """Whoever asks: nothing is given while something else is being mended."""
+    known = status(incident=episode(), candidate={"fingerprint": "c1", "since": T0})
+    held = view(
+        verdict(), status=known, spec=canary_spec(), candidate=deployment("c1"), now=T0 + 99
+    )
+    assert progression.next_step(held) is None
+    free = dataclasses.replace(held, status=known.model_copy(update={"incident": None}))
+    assert progression.next_step(free) is not None
+
+
+def test_what_moves_a_candidate_that_is_gone_changes_no_trial():
+    """An action of before is finished, and there is no trial to write into."""
+    gone = view(verdict(), status=status(), spec=canary_spec())
+    assert trials.shifted(gone, gone.status, action(SHIFT), T0) == gone.status
+
+
+def test_what_an_incident_of_the_target_moves_is_the_new_step():
+    """A runbook may give the candidate more; evidence is needed anew at what it has then."""
+    trial = {"fingerprint": "c1", "since": T0, "weight": 1, "step_since": T0}
+    known = status(incident=episode(), candidate=trial)
+    held = view(verdict(), status=known, spec=canary_spec())
+    moved = action(SHIFT, after='{"0": {"fraud": 50, "fraud-next": 50}}')
+    after = trials.applied(held, known, moved, T0 + 5)
+    assert after.candidate is not None
+    assert (after.candidate.weight, after.candidate.step_since) == (50, None)
+    assert after.candidate.phase is TrialPhase.TRIAL
+    assert after.incident is not None
+    assert (after.incident.mitigated is None, after.incident.resolved) == (False, None)

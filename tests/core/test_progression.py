@@ -8,6 +8,7 @@ from tests.core.canary import B, Canary, H, U, at, canary_spec, with_steps
 
 from backstop.api.status import Arm, StepKind, TrialPhase
 from backstop.core import progression, trials
+from backstop.core.requests import requests
 
 SHIFT, PROMOTE = StepKind.SHIFT_TRAFFIC, StepKind.PROMOTE
 
@@ -360,3 +361,26 @@ def test_what_an_incident_of_the_target_moves_is_the_new_step():
     assert after.candidate.phase is TrialPhase.TRIAL
     assert after.incident is not None
     assert (after.incident.mitigated is None, after.incident.resolved) == (False, None)
+
+
+def test_a_breached_target_gives_the_candidate_nothing():
+    """Also before an incident has begun; a person is asked."""
+    known = status(candidate={"fingerprint": "c1", "since": T0})
+    held = view(
+        verdict(outcome=B), status=known, spec=canary_spec(), candidate=deployment("c1"), now=T0
+    )
+    assert progression.next_step(held) is None
+    told = progression.advance(held).candidate
+    assert told is not None
+    assert told.why == (
+        "without traffic: errors is breached on the target; a person has to promote or abort"
+    )
+
+
+def test_an_open_circuit_is_not_shared_out():
+    """What it holds is given back by closing it, and by nothing else."""
+    known = status(circuit={"phase": "Open"}, candidate={"fingerprint": "c1", "since": T0})
+    asked = requests({"backstop.dev/candidate": "abort"})
+    held = view(verdict(), status=known, spec=canary_spec(), requests=asked)
+    assert progression.requested(held) is None
+    assert progression.next_step(held) is None

@@ -188,6 +188,13 @@ FOUND = {
         Cause.RELEASE,
         {SLOW, FOLLOWS},
     ),
+    "one slow pod while it may warm up": (
+        (target(B)._replace(shows=SLOW, pod="a"),),
+        replace(NEW, warming_up=True),
+        Cause.RELEASE,
+        {SLOW, FOLLOWS},
+    ),
+    "a trial of which nothing is known": ((target(B),), TRIED_NEW, Cause.RELEASE, {FOLLOWS, HELPS}),
     "slow and failing while it may warm up": (
         (target(B)._replace(shows=SLOW), target(B)),
         replace(NEW, warming_up=True),

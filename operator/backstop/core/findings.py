@@ -109,9 +109,7 @@ def configuration_before(evidence: Evidence) -> ConfigurationChange | None:
 
 
 def both_fail(evidence: Evidence) -> bool:
-    """Return whether both arms are breached and can have been since the same moment."""
-    if not evidence.candidate:
-        return False
+    """Return whether both arms, which are both breached, can have been since the same moment."""
     later = max(evidence.onset, onset_of(evidence.candidate))
     earlier = min(evidence.seen, seen_of(evidence.candidate))
     return later - earlier <= evidence.settle
@@ -176,9 +174,12 @@ def one_pod(evidence: Evidence) -> str:
 
     All that is breached must name it, but for signals of the system that cannot tell pods apart.
     Where both versions fail it is no pod. While a rollout goes on, the only bad pod may be the only
-    one of its revision.
+    one of its revision, and one that is only slow may be the last to warm up.
     """
-    if evidence.candidate or (follows_release(evidence) and not evidence.release.rolled_out):
+    release = evidence.release
+    if evidence.candidate or (follows_release(evidence) and not release.rolled_out):
+        return ""
+    if release.warming_up and is_only_slow(evidence):
         return ""
     blamed = {
         verdict.pod or ""

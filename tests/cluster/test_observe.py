@@ -21,13 +21,13 @@ async def test_observe_records_what_it_would_do_and_writes_to_no_target(stage: S
     bad = await stage.release(VERSION="v2", ERROR_RATE="1.0")
 
     async def observed() -> Object | None:
-        steps = {"openCircuit", "rollback"}
+        steps = {"openCircuit", "rollback", "notify"}
         for incident in await stage.incidents():
             if {one["step"] for one in actions(incident["status"])} == steps:
                 return incident
         return None
 
-    incident = await until("both actions are observed", observed)
+    incident = await until("all actions are observed", observed)
     assert {one["state"] for one in actions(incident["status"])} == {"Observed"}
     assert incident["spec"]["mode"] == "Observe"
     assert "mitigated" not in incident["status"]

@@ -35,7 +35,7 @@ async def _check_one_repair(stage: Stage, released: int) -> None:
     assert _accepted(stage.operators, What.DEPLOYMENT) == 1
     assert _accepted(stage.operators, What.ROUTE) == 3
     steps = [one["step"] for one in actions(incident["status"])]
-    assert steps == ["openCircuit", "rollback", "probeCircuit", "closeCircuit"]
+    assert steps == ["openCircuit", "rollback", "notify", "probeCircuit", "closeCircuit"]
     assert len(await stage.incidents()) == 1
 
 

@@ -172,7 +172,8 @@ class Machine(Happenings):
             # A crash between the effect and its record finishes the same action once more.
             ids = self.rollbacks.setdefault(self.world.status.incident.name, set())
             ids.add(action.id)
-            assert len(ids) == 1
+            # Only what somebody else has undone is done again, and only so often.
+            assert len(ids) <= 1 + self.world.status.incident.reverts <= 3
         if action.step is SHIFT:
             self._did_shift(known)
         if action.step is OPEN and known.circuit.phase is CircuitPhase.CLOSED:

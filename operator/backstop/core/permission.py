@@ -96,12 +96,15 @@ def redo(view: View) -> Permission | None:
         return _held(
             replace(view, status=view.status.model_copy(update={"incident": urgent})), held
         )
-    counted = episode.model_copy(update={"reverts": episode.reverts + 1})
-    view = replace(view, status=view.status.model_copy(update={"incident": counted}))
+    nth = episode.reverts + 1
     action = revert.action
-    scope = f"{episode.name}/reverts"
-    again = episodes.action_id(view.uid, scope, action.step, counted.reverts)
-    return permit(view, Step(action.step, again, f"once more: {revert.what}"))
+    again = episodes.action_id(view.uid, f"{episode.name}/reverts", action.step, nth)
+    permission = permit(view, Step(action.step, again, f"once more: {revert.what}"))
+    if permission.step is None:
+        return permission
+    counted = episode.model_copy(update={"reverts": nth})
+    status = permission.status.model_copy(update={"incident": counted})
+    return replace(permission, status=status)
 
 
 def _with_incident(view: View, episode: Episode) -> View:

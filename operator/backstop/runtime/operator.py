@@ -108,20 +108,21 @@ class Operator:
             clock,
             frozenset(kinds),
         )
-        runbooks = Runbooks(api)
-        self.watch = Watch(
-            records=records,
-            scheduler=scheduler,
-            cluster=self.cluster,
-            runbooks=runbooks,
-            clock=clock,
-        )
         budgets = options.config.budgets
         self.fleet = FleetState(
             budgets.actions_per_hour_per_namespace,
             budgets.actions_per_hour,
             budgets.blast_radius_share,
             budgets.blast_radius_at_least,
+        )
+        runbooks = Runbooks(api)
+        self.watch = Watch(
+            records=records,
+            scheduler=scheduler,
+            cluster=self.cluster,
+            runbooks=runbooks,
+            fleet=self.fleet,
+            clock=clock,
         )
         reconciler = Reconciler(
             actor=Actor(self.outside.performers(), self.outside.kill_switch, clock),

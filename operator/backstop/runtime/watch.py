@@ -16,6 +16,7 @@ from backstop.api import API_VERSION, GROUP, VERSION
 from backstop.core.facts import ObjectRef
 from backstop.ports import Clock, KubeApi
 from backstop.runtime.cluster import Cluster
+from backstop.runtime.fleet import FleetState
 from backstop.runtime.record import Record, record_of
 from backstop.runtime.runbooks import Runbooks
 from backstop.runtime.scheduler import Key, Scheduler
@@ -36,12 +37,14 @@ class Watch:
         scheduler: Scheduler,
         cluster: Cluster,
         runbooks: Runbooks,
+        fleet: FleetState,
         clock: Clock,
     ) -> None:
         self._records = records
         self._scheduler = scheduler
         self._cluster = cluster
         self._runbooks = runbooks
+        self._fleet = fleet
         self._clock = clock
         self._referrers: dict[ObjectRef, set[Key]] = {}
         self.active = False
@@ -92,6 +95,7 @@ class Watch:
         for ref in record.references if record else ():
             self._referrers.get(ref, set()).discard(key)
         self._scheduler.forget(key)
+        self._fleet.forget(key)
 
     async def _object(self, event: Any, **_: Any) -> None:
         body = event["object"]

@@ -164,8 +164,9 @@ def _counted(held: _Held, arrived: Arrived, since: float = -math.inf) -> _Pods:
     t = tally([_of(target, answers) for target in targets], [since] * len(targets))
     bounds = np.full(len(targets), held.measure.bound)
     part, whole = held.measure.count_all(bounds, np.arange(len(targets)), t)
-    missed = (t.latest.max(initial=-math.inf) - t.latest) / t.interval
-    there = np.flatnonzero(np.isfinite(whole) & (missed <= _GONE))
+    known = np.flatnonzero(np.isfinite(whole))
+    behind = t.latest[known].max(initial=-math.inf) - t.latest[known]
+    there = known[behind <= _GONE * t.interval[known]]
     events = whole - part if held.fewer else part
     return _Pods(
         [targets[place] for place in there.tolist()],

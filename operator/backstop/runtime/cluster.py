@@ -88,11 +88,24 @@ class Cluster:
 
     def learn(self, facts: RouteFacts | WorkloadFacts, services: Services | None) -> None:
         """Take note of what a read or a write has just returned."""
+        if self._is_outdated(facts):
+            return
         if isinstance(facts, RouteFacts):
             if services is not None:
                 self._routes[facts.ref, services] = self._seen(facts.ref, facts)
         else:
             self._workloads[facts.ref] = self._seen(facts.ref, self._dated(facts))
+
+    def _is_outdated(self, facts: RouteFacts | WorkloadFacts) -> bool:
+        """Return whether a watch has shown a newer version, as it can before a write returns."""
+        if isinstance(facts, RouteFacts):
+            body = self._bodies.get(facts.ref)
+            known = str(body["metadata"]["resourceVersion"]) if body is not None else ""
+        else:
+            seen = self._workloads.get(facts.ref)
+            known = str(seen.facts.resource_version) if seen is not None and seen.facts else ""
+        versions = (known, facts.resource_version)
+        return all(one.isdigit() for one in versions) and int(known) > int(versions[1])
 
     def _seen(self, ref: ObjectRef, facts: RouteFacts | WorkloadFacts | None) -> _Seen:
         return _Seen(facts, math.inf if ref.kind in self.watched else self.clock.now())

@@ -2,6 +2,7 @@
 
 import pytest
 from tests.core.build import CANDIDATE, T0, deployment, status, verdict, view
+from tests.core.build import route as routed
 from tests.core.world import World, world
 
 from backstop.api.status import Arm, Verdict
@@ -127,6 +128,7 @@ def test_the_status_stands_still_while_nothing_changes(outcome, mode, route):
                 spec=made.spec,
                 memory=made.memory,
                 target=deployment("v1", changed=T0 - 86_400),
+                route=routed(*made.rules),
             )
         )
         assert number == 0 or found.status == known

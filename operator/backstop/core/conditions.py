@@ -86,7 +86,8 @@ def _wanted(
         good = ("True", reason, message)
         wanted[kind] = ("False", problem.reason, problem.message) if problem else good
     if status.approval is not None:
-        said = f"{status.approval.step} waits for approval: backstop approve {status.approval.id}"
+        asked = status.approval
+        said = f"{asked.step} waits: backstop approve MONITOR {asked.id}"
         wanted[ConditionType.HELD] = ("True", Reason.APPROVAL_NEEDED, said)
     elif status.held:
         wanted[ConditionType.HELD] = ("True", Reason.ACTION_HELD, status.held)

@@ -30,7 +30,7 @@ _DOING = {
 def sentence(view: View, step: Step | None) -> str:
     """Return the sentence for ``view`` with ``step`` about to be taken."""
     if step is not None:
-        would = "" if view.spec.mode is Mode.ACT else "mode is Observe, would be "
+        would = "mode is Observe, would be " if view.spec.mode is Mode.OBSERVE else ""
         return f"{would}{_DOING[step.kind]}: {step.why}"[:1024]
     if view.status.held:
         return f"held: {view.status.held}"[:1024]

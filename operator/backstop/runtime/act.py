@@ -5,6 +5,7 @@ A conflict is never answered by writing blindly: the object is read again, and t
 only if what we want to change is still as it was. The kill switch is read before each write.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -55,8 +56,7 @@ class Actor:
             StoppedError: the kill switch is on; nothing was done.
             OutsideError: the API server failed; the intent, if written, is resumed later.
         """
-        await self._unless_stopped(step.kind)
-        plan = await self.plan(view, step)
+        _, plan = await asyncio.gather(self._unless_stopped(step.kind), self.plan(view, step))
         action = plan.action(view, step)
         if plan.refusal:
             await write(journal.failed(view, action, plan.refusal))

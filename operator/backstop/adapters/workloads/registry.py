@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from backstop.adapters.workloads import deployment, statefulset
+from backstop.adapters.workloads import deployment, rollout, statefulset
 from backstop.core.facts import ObjectRef, RevisionFacts, WorkloadFacts
 from backstop.ports import KubeApi, UnsupportedError, Workload
 
@@ -29,6 +29,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     ),
     "StatefulSet": Kind(
         ("apps", "v1", "statefulsets"), statefulset.StatefulSetWorkload, statefulset.workload_facts
+    ),
+    "Rollout": Kind(
+        ("argoproj.io", "v1alpha1", "rollouts"), rollout.RolloutWorkload, rollout.workload_facts
     ),
 }
 

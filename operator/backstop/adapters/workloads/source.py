@@ -7,8 +7,12 @@ from backstop.adapters.workloads.template import pod_template, template_fingerpr
 from backstop.core.facts import WorkloadFacts
 from backstop.ports import ConflictError, KubeApi, UnsupportedError
 
-_WITH_TEMPLATE: Final = {"Deployment": "deployments", "StatefulSet": "statefulsets"}
-"""Plurals of the kinds of ``apps/v1`` that can be a source."""
+_WITH_TEMPLATE: Final = {
+    "Deployment": ("apps/v1", "deployments"),
+    "StatefulSet": ("apps/v1", "statefulsets"),
+    "Rollout": ("argoproj.io/v1alpha1", "rollouts"),
+}
+"""The kinds that can be a source: API version and plural."""
 
 
 async def source_template(api: KubeApi, source: WorkloadFacts) -> dict[str, Any]:
@@ -22,11 +26,17 @@ async def source_template(api: KubeApi, source: WorkloadFacts) -> dict[str, Any]
     ref = source.ref
     if ref.kind not in _WITH_TEMPLATE:
         raise UnsupportedError(
-            f"{ref} has no pod template to take over; use a Deployment or a StatefulSet as"
+            f"{ref} has no pod template to take over; use one of {', '.join(_WITH_TEMPLATE)} as"
             " candidate"
         )
-    path = namespaced("apps/v1", ref.namespace, _WITH_TEMPLATE[ref.kind], ref.name)
-    template = pod_template(await api.get(path))
+    group_version, plural = _WITH_TEMPLATE[ref.kind]
+    body = await api.get(namespaced(group_version, ref.namespace, plural, ref.name))
+    if "template" not in body["spec"]:
+        raise UnsupportedError(
+            f"the template of {ref} lives in another object (spec.workloadRef); put it into"
+            " spec.template"
+        )
+    template = pod_template(body)
     if template_fingerprint(template) != source.fingerprint:
         raise ConflictError(f"the template of {ref} changed since it was read")
     return template

@@ -17,21 +17,23 @@ RESTARTED_BY: Final = "backstop.dev/restarted-by"
 """Annotation in the template: which action of ours replaced all pods last."""
 
 _RESTARTS: Final = frozenset({RESTARTED_BY, "kubectl.kubernetes.io/restartedAt"})
-_TEMPLATE_HASH: Final = "pod-template-hash"
+_TEMPLATE_HASHES: Final = frozenset({"pod-template-hash", "rollouts-pod-template-hash"})
 _FINGERPRINT_DIGITS: Final = 16
 
 
 def pod_template(owner: Mapping[str, Any]) -> dict[str, Any]:
     """Return the pod template of a workload or ReplicaSet, fit to be written into a workload.
 
-    The label that the Deployment controller adds for each ReplicaSet is taken off, and so is the
-    empty creation time that older API servers write.
+    The label that a controller (of Deployments, of Rollouts) adds for each ReplicaSet is taken off,
+    and so is the empty creation time that older API servers write.
     """
     template = dict(owner["spec"]["template"])
     metadata = dict(template.get("metadata") or {})
     if "labels" in metadata:
         metadata["labels"] = {
-            name: value for name, value in metadata["labels"].items() if name != _TEMPLATE_HASH
+            name: value
+            for name, value in metadata["labels"].items()
+            if name not in _TEMPLATE_HASHES
         }
     if metadata.get("creationTimestamp", "") is None:
         del metadata["creationTimestamp"]

@@ -242,6 +242,18 @@ def test_what_cannot_be_right_is_skipped(step, changes, why):
     assert [(one.state, one.why) for one in found.steps] == [(Progress.SKIPPED, why)]
 
 
+@pytest.mark.parametrize(
+    ("pod", "skipped"), [("fraud-7d-x2", []), ("10.0.0.7:8080", [Progress.SKIPPED])]
+)
+def test_only_a_pod_that_has_a_name_is_restarted(pod, skipped):
+    """An address of a scrape target is no pod that could be deleted."""
+    steps = RunbookSpec.model_validate({"model": [{"name": "it", "restart": {"pods": "Bad"}}]})
+    told = episode(cause="model", pod=pod)
+    seen = view(verdict(outcome=B), runbook=steps, status=status(incident=told))
+    found = runbook.settle(seen, told, _blamed(seen))
+    assert [one.state for one in found.steps] == skipped
+
+
 def test_a_rollback_needs_evidence_even_where_a_runbook_asks_for_it():
     """Both versions fail: no runbook makes Backstop roll back."""
     candidate = {"name": "next", "service": "next", "metricLabels": {"app": "next"}}

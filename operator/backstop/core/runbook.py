@@ -275,10 +275,17 @@ def _unfit(view: View, episode: Episode, step: RunbookStep) -> str:
         case StepKind.SHIFT_TRAFFIC:
             return _no_shift(view, step)
         case StepKind.RESTART if step.restart and step.restart.pods is Pods.BAD:
-            return "" if episode.pod else "no single pod carries most of the fault"
+            return _no_pod(episode)
         case StepKind.PAUSE_ROLLOUT if view.target is None or view.target.rolled_out:
             return "no rollout is under way"
     return ""
+
+
+def _no_pod(episode: Episode) -> str:
+    if not episode.pod:
+        return "no single pod carries most of the fault"
+    # Without a label pod, a scrape target goes by its address.
+    return f"no label says which pod {episode.pod} is" if ":" in episode.pod else ""
 
 
 def _no_opening(view: View) -> str:

@@ -89,3 +89,97 @@ def foreign_fields(body: Json, *ours: str) -> Json:
             at = at.get(name, {})
         at.pop(last, None)
     return body
+
+
+INFERENCE_SERVICES = "/apis/serving.kserve.io/v1beta1/namespaces/{}/inferenceservices"
+DEPLOYMENTS = "/apis/apps/v1/namespaces/{}/deployments"
+SOURCE_URI = "internal.serving.kserve.io/storage-initializer-sourceuri"
+
+
+def model_uri(version: int) -> str:
+    """Return where version ``version`` of the model lies."""
+    return f"s3://models/fraud/{version}"
+
+
+def inference_service(version: int = 2, name: str = "model", **predictor: Any) -> Json:
+    """Return an InferenceService in Standard mode that serves ``version``."""
+    served = {
+        "model": {
+            "modelFormat": {"name": "sklearn"},
+            "storageUri": model_uri(version),
+            "resources": {"requests": {"cpu": "100m"}},
+        }
+    }
+    return {
+        "apiVersion": "serving.kserve.io/v1beta1",
+        "kind": "InferenceService",
+        "metadata": {
+            "name": name,
+            "annotations": {
+                "serving.kserve.io/deploymentMode": "Standard",
+                "team.example.com/owner": "ranking",
+            },
+        },
+        "spec": {"predictor": {"minReplicas": 2, **(predictor or served)}},
+    }
+
+
+def ready_status(generation: int = 1, **more: Any) -> Json:
+    """Return what the controller reports of an InferenceService that serves."""
+    conditions = [
+        {"type": kind, "status": "True", "lastTransitionTime": "2026-11-01T10:00:00Z"}
+        for kind in ("IngressReady", "PredictorReady", "Ready")
+    ]
+    return {
+        "observedGeneration": generation,
+        "conditions": conditions,
+        "modelStatus": {"transitionStatus": "UpToDate"},
+        **more,
+    }
+
+
+def predictor_template(version: int, **labels: str) -> Json:
+    """Return the pods that KServe makes of ``version``; odd ones tell it by an argument."""
+    server = {"name": "kserve-container", "image": f"example.com/sklearn:v{version}"}
+    found: Json = {"metadata": {"labels": labels}, "spec": {"containers": [server]}}
+    if version % 2:
+        start = {"name": "storage-initializer", "image": "example.com/init:1"}
+        start["args"] = [model_uri(version), "/mnt/models"]  # type: ignore[assignment]
+        found["spec"]["initContainers"] = [start]
+    else:
+        found["metadata"]["annotations"] = {SOURCE_URI: model_uri(version)}
+    return found
+
+
+def predictor_deployment(version: int, uid: str) -> Json:
+    """Return the Deployment of the predictor."""
+    labels = {"app": "isvc.model-predictor"}
+    return {
+        "metadata": {
+            "name": "model-predictor",
+            "ownerReferences": owners("serving.kserve.io/v1beta1", "InferenceService", uid),
+        },
+        "spec": {
+            "replicas": 2,
+            "selector": {"matchLabels": labels},
+            "template": predictor_template(version, **labels),
+        },
+    }
+
+
+def predictor_replica_set(version: int, uid: str) -> Json:
+    """Return what the Deployment with ``uid`` keeps of ``version``."""
+    labels = {"app": "isvc.model-predictor", "pod-template-hash": f"hash{version}"}
+    return {
+        "metadata": {
+            "name": f"model-predictor-hash{version}",
+            "labels": labels,
+            "annotations": {"deployment.kubernetes.io/revision": str(version)},
+            "ownerReferences": owners("apps/v1", "Deployment", uid, "model-predictor"),
+        },
+        "spec": {
+            "replicas": 0,
+            "selector": {"matchLabels": labels},
+            "template": predictor_template(version, **labels),
+        },
+    }

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from backstop.adapters.workloads import deployment, rollout, statefulset
+from backstop.adapters.workloads import deployment, inference_service, rollout, statefulset
 from backstop.core.facts import ObjectRef, RevisionFacts, WorkloadFacts
 from backstop.ports import KubeApi, UnsupportedError, Workload
 
@@ -32,6 +32,11 @@ KINDS: Final[Mapping[str, Kind]] = {
     ),
     "Rollout": Kind(
         ("argoproj.io", "v1alpha1", "rollouts"), rollout.RolloutWorkload, rollout.workload_facts
+    ),
+    "InferenceService": Kind(
+        ("serving.kserve.io", "v1beta1", "inferenceservices"),
+        inference_service.InferenceServiceWorkload,
+        None,
     ),
 }
 

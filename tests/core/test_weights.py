@@ -170,3 +170,34 @@ def test_the_candidate_share_is_that_of_both_versions(rules, share):
     found = route(*rules).rules
     assert weights.candidate_share(found, Services("fraud", "next", "simple")) == share
     assert weights.candidate_share(found, Services("fraud", None, "simple")) == 0.0
+
+
+# Routers that cannot divide traffic at will
+
+
+@given(
+    percent=st.integers(0, 100),
+    grain=st.integers(0, 40),
+    kind=st.sampled_from(["probe", "trial"]),
+)
+def test_a_share_is_the_nearest_that_the_router_can_give(percent: int, grain: int, kind: str):
+    """Weights sum to the parts of the router, and a share above 0 gets at least one of them."""
+    services = Services("fraud", "next", "simple")
+    rules = (RuleWeights(0, {"fraud": 1, "next": 0, "simple": 0}),)
+    split = weights.probe if kind == "probe" else weights.start_trial
+    given_to = "fraud" if kind == "probe" else "next"
+    found = split(rules, services, percent, grain)[0]
+    total = grain or 100
+    assert sum(found.values()) == total
+    assert (found[given_to] > 0) == (percent > 0)
+    assert abs(found[given_to] - total * percent / 100) <= 0.5 or found[given_to] == 1
+
+
+def test_a_router_that_can_only_switch_gives_all_or_nothing():
+    """A probe then takes all of the traffic."""
+    services = Services("fraud", None, "simple")
+    rules = (RuleWeights(0, {"fraud": 1, "simple": 0}),)
+    assert weights.open_circuit(rules, services, 1) == {0: {"fraud": 0, "simple": 1}}
+    assert weights.probe(rules, services, 5, 1) == {0: {"fraud": 1, "simple": 0}}
+    closed = weights.close_circuit(rules, services, [], without_candidate=False, grain=1)
+    assert closed == {0: {"fraud": 1, "simple": 0}}

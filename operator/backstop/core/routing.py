@@ -23,12 +23,12 @@ def wanted_weights(view: View, step: Step, facts: RouteFacts) -> weights.RuleMap
     services = view.services
     if services is None:
         return {}
-    rules, g = facts.rules, {"grain": facts.grain} if facts.grain else {}
+    rules, grain = facts.rules, facts.grain
     match step.kind:
         case StepKind.OPEN_CIRCUIT:
-            return weights.open_circuit(rules, services, **g)
+            return weights.open_circuit(rules, services, grain=grain)
         case StepKind.PROBE_CIRCUIT:
-            return weights.probe(rules, services, view.spec.circuit.probe_weight, **g)
+            return weights.probe(rules, services, view.spec.circuit.probe_weight, grain=grain)
         case StepKind.CLOSE_CIRCUIT:
             trial = view.status.candidate
             return weights.close_circuit(
@@ -36,8 +36,8 @@ def wanted_weights(view: View, step: Step, facts: RouteFacts) -> weights.RuleMap
                 services,
                 view.status.circuit.restore,
                 without_candidate=trial is not None and trial.phase is TrialPhase.ABORTED,
-                **g,
+                grain=grain,
             )
     if step.candidate_weight:
-        return weights.start_trial(rules, services, step.candidate_weight, **g)
+        return weights.start_trial(rules, services, step.candidate_weight, grain=grain)
     return weights.end_trial(rules, services)

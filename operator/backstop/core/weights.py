@@ -33,17 +33,17 @@ def current(rules: tuple[RuleWeights, ...], services: Services) -> RuleMap:
     }
 
 
-def open_circuit(rules: tuple[RuleWeights, ...], services: Services) -> RuleMap:
+def open_circuit(rules: tuple[RuleWeights, ...], services: Services, grain: int = 0) -> RuleMap:
     """Return weights that give all our traffic to the fallback."""
-    return {rule.index: _only(services, services.fallback) for rule in rules}
+    return {rule.index: _only(services, services.fallback, grain) for rule in rules}
 
 
-def probe(rules: tuple[RuleWeights, ...], services: Services, percent: int) -> RuleMap:
+def probe(
+    rules: tuple[RuleWeights, ...], services: Services, percent: int, grain: int = 0
+) -> RuleMap:
     """Return weights that give the target ``percent`` of the traffic, the fallback the rest."""
-    return {
-        rule.index: _split(services, services.target, percent, rest=services.fallback)
-        for rule in rules
-    }
+    split = _split(services, services.target, percent, rest=services.fallback, grain=grain)
+    return {rule.index: dict(split) for rule in rules}
 
 
 def close_circuit(
@@ -52,23 +52,24 @@ def close_circuit(
     restore: list[dict[str, int]],
     *,
     without_candidate: bool,
+    grain: int = 0,
 ) -> RuleMap:
     """Return the weights from before the circuit opened; where unknown, all to the target."""
     asked: RuleMap = {}
     for place, rule in enumerate(rules):
         saved = restore[place] if place < len(restore) else {}
         usable = set(saved) == services.named and sum(saved.values()) > 0
-        weights = dict(saved) if usable else _only(services, services.target)
+        weights = dict(saved) if usable else _only(services, services.target, grain)
         asked[rule.index] = _give_to_target(weights, services) if without_candidate else weights
     return asked
 
 
-def start_trial(rules: tuple[RuleWeights, ...], services: Services, percent: int) -> RuleMap:
+def start_trial(
+    rules: tuple[RuleWeights, ...], services: Services, percent: int, grain: int = 0
+) -> RuleMap:
     """Return weights that give the candidate ``percent`` of the traffic, the target the rest."""
-    return {
-        rule.index: _split(services, services.candidate, percent, rest=services.target)
-        for rule in rules
-    }
+    split = _split(services, services.candidate, percent, rest=services.target, grain=grain)
+    return {rule.index: dict(split) for rule in rules}
 
 
 def end_trial(rules: tuple[RuleWeights, ...], services: Services) -> RuleMap:
@@ -79,14 +80,20 @@ def end_trial(rules: tuple[RuleWeights, ...], services: Services) -> RuleMap:
     }
 
 
-def _only(services: Services, name: str | None) -> dict[str, int]:
-    return _split(services, name, 100, rest=None)
+def _only(services: Services, name: str | None, grain: int) -> dict[str, int]:
+    return _split(services, name, 100, rest=None, grain=grain)
 
 
 def _split(
-    services: Services, name: str | None, percent: int, *, rest: str | None
+    services: Services, name: str | None, percent: int, *, rest: str | None, grain: int
 ) -> dict[str, int]:
-    share = {name: percent, rest: 100 - percent}
+    """Return weights that sum to 100, or to ``grain`` where the router has that many parts.
+
+    A share above 0 is never rounded to nothing.
+    """
+    total = grain or 100
+    part = min(total, max(1, round(total * percent / 100))) if percent else 0
+    share = {name: part, rest: total - part}
     return {service: share.get(service, 0) for service in sorted(services.named)}
 
 
@@ -141,5 +148,6 @@ def candidate_share(rules: Iterable[RuleWeights], services: Services) -> float:
 
 
 def _share(weights: Mapping[str, int], target: str, candidate: str) -> float:
-    both = weights[target] + weights[candidate]
-    return weights[candidate] / both if both else 0.0
+    ours = weights.get(candidate, 0)
+    both = weights.get(target, 0) + ours
+    return ours / both if both else 0.0

@@ -2,15 +2,16 @@
 
 import os
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
-from tests.adapters.real import route
+from tests.adapters.real import eventually, route
 from tests.adapters.rude_server import RudeServer, rude_server
 
 from backstop.adapters.kube import KubernetesApi
 from backstop.adapters.metrics.bounded_http import Access
 from backstop.adapters.metrics.prometheus import PrometheusSource
+from backstop_lab import crds
 
 DEADLINE = 0.6
 MAX_BODY = 200_000
@@ -50,3 +51,21 @@ async def routes(api: KubernetesApi, namespace: str) -> str:
     collection = f"/apis/gateway.networking.k8s.io/v1/namespaces/{namespace}/httproutes"
     await api.create(collection, route())
     return collection
+
+
+@pytest.fixture
+async def foreign_crds(api: KubernetesApi) -> Callable[[str], Awaitable[None]]:
+    """Install a definition of another project, and wait until its objects can be made."""
+    definitions = {one["metadata"]["name"]: one for one in crds.read(crds.foreign())}
+
+    async def install(name: str) -> None:
+        path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}"
+        await api.apply(path, definitions[name])
+
+        async def established() -> bool:
+            found = (await api.get(path)).get("status", {}).get("conditions", ())
+            return any(c["type"] == "Established" and c["status"] == "True" for c in found)
+
+        await eventually(established)
+
+    return install

@@ -1,4 +1,4 @@
-"""Traffic through the Gateway API: the weights of an HTTPRoute.
+"""Traffic through the Gateway API: the weights of an HTTPRoute or a GRPCRoute.
 
 Guarantees: a write changes the weights it was asked for and no other byte of the route; it is one
 request, which the API server refuses when the route changed since it was read. Rules that do not
@@ -19,12 +19,13 @@ from backstop.ports import InvalidError, KubeApi
 _GROUP: Final = "gateway.networking.k8s.io"
 _GROUP_VERSION: Final = f"{_GROUP}/v1"
 _MESSAGE_LIMIT: Final = 300
+_PLURALS: Final = {"HTTPRoute": "httproutes", "GRPCRoute": "grpcroutes"}
 MAX_WEIGHT: Final = 1_000_000
 """The largest weight that the Gateway API allows; the smallest is 0."""
 
 
 class GatewayApiTraffic:
-    """Implements :class:`backstop.ports.Traffic` for HTTPRoutes (``gateway.networking.k8s.io/v1``).
+    """Implements :class:`backstop.ports.Traffic` for HTTPRoutes and GRPCRoutes.
 
     The namespace of the reference is the only one that is touched; Services of other namespaces
     are never steered.
@@ -60,7 +61,7 @@ class GatewayApiTraffic:
 
 
 def route_facts(route: Mapping[str, Any], services: Services) -> RouteFacts:
-    """Return what an HTTPRoute object (read or watched) says about the rules with ``services``.
+    """Return what a route object (read or watched) says about the rules with ``services``.
 
     Raises:
         InvalidError: such a rule lists a Service twice.
@@ -77,15 +78,16 @@ def route_facts(route: Mapping[str, Any], services: Services) -> RouteFacts:
 
 def _facts(route: Mapping[str, Any], indices: list[int]) -> RouteFacts:
     metadata = route["metadata"]
+    ref = ObjectRef(_kind(route), metadata.get("namespace", ""), metadata["name"])
     accepted, message = _accepted(route)
     rules = _rules(route)
     return RouteFacts(
-        ref=ObjectRef("HTTPRoute", metadata.get("namespace", ""), metadata["name"]),
+        ref=ref,
         uid=metadata.get("uid", ""),
         resource_version=metadata.get("resourceVersion", ""),
         generation=metadata.get("generation", 0),
         accepted_generation=accepted,
-        rules=tuple(_rule_weights(metadata, index, rules[index]) for index in indices),
+        rules=tuple(_rule_weights(ref, index, rules[index]) for index in indices),
         message=message,
         unresolved=_unresolved(route),
         manager=last_manager(metadata),
@@ -93,13 +95,17 @@ def _facts(route: Mapping[str, Any], indices: list[int]) -> RouteFacts:
     )
 
 
-def _rule_weights(metadata: Mapping[str, Any], index: int, rule: Mapping[str, Any]) -> RuleWeights:
+def _kind(route: Mapping[str, Any]) -> str:
+    return str(route.get("kind") or "HTTPRoute")
+
+
+def _rule_weights(ref: ObjectRef, index: int, rule: Mapping[str, Any]) -> RuleWeights:
     weights: dict[str, int] = {}
     places: dict[str, int] = {}
-    for place, name, weight in _backends(rule, metadata.get("namespace", "")):
+    for place, name, weight in _backends(rule, ref.namespace):
         if name in weights:
             raise InvalidError(
-                f"rule {index} of HTTPRoute/{metadata['name']} lists Service {name} twice, so"
+                f"rule {index} of {ref} lists Service {name} twice, so"
                 " weights cannot be set by name: list it once, or split the rule"
             )
         weights[name] = weight
@@ -200,4 +206,4 @@ def _parent_key(parent: Mapping[str, Any], namespace: str) -> tuple[object, ...]
 
 
 def _path(ref: ObjectRef) -> str:
-    return namespaced(_GROUP_VERSION, ref.namespace, "httproutes", ref.name)
+    return namespaced(_GROUP_VERSION, ref.namespace, _PLURALS[ref.kind], ref.name)

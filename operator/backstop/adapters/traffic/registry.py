@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from backstop.adapters.traffic import gateway_api, virtual_service
+from backstop.adapters.traffic import gateway_api, inference_service, virtual_service
 from backstop.core.facts import ObjectRef, RouteFacts
 from backstop.core.weights import Services
 from backstop.ports import KubeApi, Traffic, UnsupportedError
@@ -38,6 +38,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         ("networking.istio.io", "v1", "virtualservices"),
         virtual_service.route_facts,
     ),
+    "InferenceService": Kind(inference_service.InferenceServiceTraffic),
 }
 
 WATCHED: Final[Mapping[str, Resource]] = {

@@ -290,9 +290,13 @@ class Limits(ApiModel):
     lambda self: self.candidate is None or self.traffic is not None,
 )
 @cel(
-    "!has(self.traffic) || has(self.target.service)",
+    "!has(self.traffic) || has(self.traffic.replicaRatio) || has(self.target.service)",
     "traffic needs target.service: the Service in the route that the target answers for",
-    lambda self: self.traffic is None or self.target.service is not None,
+    lambda self: (
+        self.traffic is None
+        or self.traffic.replica_ratio is not None
+        or self.target.service is not None
+    ),
 )
 @cel(
     "!has(self.candidate) || !has(self.target.service)"

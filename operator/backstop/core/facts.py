@@ -47,6 +47,7 @@ class RouteFacts:
     can only switch, the number of pods where their ratio is the split; weights then sum to it.
     ``parts`` are the further objects that the facts were read from. ``manager`` is the field
     manager other than ours that wrote the route last, ``gitops`` the tool that owns it.
+    ``piecemeal`` says that a write takes several requests, so that a crash may leave it half done.
     """
 
     ref: ObjectRef
@@ -58,6 +59,7 @@ class RouteFacts:
     message: str = ""
     unresolved: str = ""
     grain: int = 0
+    piecemeal: bool = False
     parts: tuple[ObjectRef, ...] = ()
     manager: str = ""
     gitops: str = ""

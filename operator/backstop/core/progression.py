@@ -127,7 +127,10 @@ def _is_free(view: View) -> bool:
 
 
 def _is_ready(view: View) -> bool:
-    return view.candidate is not None and view.candidate.ready > 0
+    """Return whether somebody would answer; where pods are the split, they come with it."""
+    if view.candidate is None:
+        return False
+    return view.candidate.ready > 0 or (view.route is not None and view.route.piecemeal)
 
 
 def _onward(view: View, plan: Progression, trial: CandidateStatus) -> Step | None:

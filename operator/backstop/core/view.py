@@ -80,7 +80,13 @@ def services(monitor: str, spec: ModelMonitorSpec, status: ModelMonitorStatus) -
     A fallback that was taken out of the spec while it still answers is named until it no longer
     does, so that its traffic can be put back.
     """
-    if spec.traffic is None or spec.target.service is None:
+    if spec.traffic is None:
+        return None
+    if spec.traffic.replica_ratio is not None:
+        # Without a router, Deployments themselves stand for their pods.
+        other = spec.candidate.name if spec.candidate else None
+        return Services(target=spec.target.name, candidate=other, fallback=None)
+    if spec.target.service is None:
         return None
     candidate = spec.candidate.service if spec.candidate else None
     fallback = None

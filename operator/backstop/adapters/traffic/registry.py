@@ -3,7 +3,14 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from backstop.adapters.traffic import gateway_api, inference_service, virtual_service
+from backstop.adapters.traffic import (
+    gateway_api,
+    inference_service,
+    ingress,
+    replica_ratio,
+    service_selector,
+    virtual_service,
+)
 from backstop.core.facts import ObjectRef, RouteFacts
 from backstop.core.weights import Services
 from backstop.ports import KubeApi, Traffic, UnsupportedError
@@ -38,6 +45,9 @@ KINDS: Final[Mapping[str, Kind]] = {
         ("networking.istio.io", "v1", "virtualservices"),
         virtual_service.route_facts,
     ),
+    "Ingress": Kind(ingress.IngressTraffic),
+    "Service": Kind(service_selector.ServiceSelectorTraffic),
+    replica_ratio.KIND: Kind(replica_ratio.ReplicaRatioTraffic),
     "InferenceService": Kind(inference_service.InferenceServiceTraffic),
 }
 

@@ -76,7 +76,7 @@ class MoveTraffic:
         if live == action.after:
             learn(known)
             return ""
-        if live != action.before and not known.grain:
+        if live != action.before and not known.piecemeal:
             return f"the weights of {ref} were changed by someone else to {live}"
         learn(await self.traffic.write(known, weights.from_text(action.after)))
         return ""

@@ -1,0 +1,133 @@
+"""Each router on the real API server with its real definition: one guarded write, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+from tests.adapters.real import Json, without_bookkeeping
+from tests.adapters.router_cases import CASES, Case
+
+from backstop.adapters.kube import KubernetesApi
+from backstop.adapters.traffic.registry import Routers
+from backstop.core.facts import ObjectRef
+from backstop.core.weights import Services
+from backstop.ports import ConflictError, NotFoundError, UnknownKindError
+
+pytestmark = pytest.mark.cluster
+
+Install = Callable[[str], Awaitable[None]]
+each_router = pytest.mark.parametrize("case", CASES, ids=lambda case: case.kind)
+
+
+async def created(
+    case: Case, api: KubernetesApi, namespace: str, install: Install
+) -> dict[tuple[str, str], str]:
+    """Create the objects of a case; return their paths."""
+    if case.crd:
+        await install(case.crd)
+    paths = {}
+    for place, body in case.objects():
+        prefix, plural = place.split("|")
+        collection = f"{prefix}/namespaces/{namespace}/{plural}"
+        await api.create(collection, body)
+        name = body["metadata"]["name"]
+        paths[plural, name] = f"{collection}/{name}"
+    return paths
+
+
+async def seen(
+    api: KubernetesApi, paths: dict[tuple[str, str], str]
+) -> dict[tuple[str, str], Json]:
+    """Return what a person wrote of each object, as it is now."""
+    found = {key: without_bookkeeping(await api.get(path)) for key, path in paths.items()}
+    for body in found.values():
+        # The Deployment controller notes its revision, whoever scales.
+        body["metadata"].get("annotations", {}).pop("deployment.kubernetes.io/revision", None)
+    return found
+
+
+def differences(one: Any, other: Any, path: str = "") -> Iterator[str]:
+    """Yield the paths at which two JSON values differ."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in one.keys() | other.keys():
+            yield from differences(one.get(key), other.get(key), f"{path}.{key}".lstrip("."))
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for place, (left, right) in enumerate(zip(one, other, strict=True)):
+            yield from differences(left, right, f"{path}.{place}")
+    elif one != other:
+        yield path
+
+
+@each_router
+async def test_a_shift_changes_the_split_and_nothing_else(
+    case: Case, api: KubernetesApi, namespace: str, foreign_crds: Install
+) -> None:
+    """There and back: the objects are then as they were made."""
+    paths = await created(case, api, namespace, foreign_crds)
+    routers, ref = Routers(api), case.ref(namespace)
+    before = await seen(api, paths)
+    facts = await routers.read(ref, case.services)
+    assert [(rule.index, dict(rule.weights)) for rule in facts.rules] == [(case.index, case.before)]
+    shifted = await routers.write(facts, {case.index: case.shift})
+    assert dict(shifted.rules[0].weights) == case.shift
+    after = await seen(api, paths)
+    found = {key: set(differences(before[key], after[key])) for key in paths}
+    assert {key: paths for key, paths in found.items() if paths} == case.changed
+    again = await routers.read(ref, case.services)
+    assert dict(again.rules[0].weights) == case.shift
+    await routers.write(again, {case.index: case.before})
+    assert await seen(api, paths) == before
+
+
+@each_router
+async def test_a_write_on_old_facts_is_refused_and_changes_nothing(
+    case: Case, api: KubernetesApi, namespace: str, foreign_crds: Install
+) -> None:
+    """Read again, it goes through."""
+    paths = await created(case, api, namespace, foreign_crds)
+    routers, ref = Routers(api), case.ref(namespace)
+    old = await routers.read(ref, case.services)
+    first = next(path for (_, name), path in paths.items() if name == case.name)
+    await api.merge_patch(first, {"metadata": {"labels": {"touched": "by-somebody"}}})
+    before = await seen(api, paths)
+    with pytest.raises(ConflictError):
+        await routers.write(old, {case.index: case.shift})
+    assert await seen(api, paths) == before
+    facts = await routers.read(ref, case.services)
+    shifted = await routers.write(facts, {case.index: case.shift})
+    assert dict(shifted.rules[0].weights) == case.shift
+
+
+@each_router
+async def test_weights_that_are_there_already_are_not_written(
+    case: Case, api: KubernetesApi, namespace: str, foreign_crds: Install
+) -> None:
+    """The object keeps its version."""
+    paths = await created(case, api, namespace, foreign_crds)
+    routers = Routers(api)
+    facts = await routers.read(case.ref(namespace), case.services)
+    versions = [
+        (await api.get(path))["metadata"]["generation"]
+        for path in paths.values()
+        if "generation" in (await api.get(path))["metadata"]
+    ]
+    await routers.write(facts, {case.index: case.before})
+    assert versions == [
+        found["metadata"]["generation"]
+        for path in paths.values()
+        if "generation" in (found := await api.get(path))["metadata"]
+    ]
+
+
+async def test_what_is_missing_is_told_from_a_kind_that_is_not_there(
+    api: KubernetesApi, namespace: str, foreign_crds: Install
+) -> None:
+    """The sentence names the object, or the kind with its API."""
+    await foreign_crds("virtualservices.networking.istio.io")
+    services = Services("target", "next", None)
+    with pytest.raises(NotFoundError, match="virtualservices"):
+        await Routers(api).read(ObjectRef("VirtualService", namespace, "absent"), services)
+    with pytest.raises(UnknownKindError, match=r"does not know wasmplugins \(extensions"):
+        await api.get(f"/apis/extensions.istio.io/v1alpha1/namespaces/{namespace}/wasmplugins/x")

@@ -63,7 +63,7 @@ async def foreign_crds(api: KubernetesApi) -> Callable[[str], Awaitable[None]]:
         await api.apply(path, definitions[name])
 
         async def established() -> bool:
-            found = (await api.get(path)).get("status", {}).get("conditions", ())
+            found = (await api.get(path)).get("status", {}).get("conditions") or ()
             return any(c["type"] == "Established" and c["status"] == "True" for c in found)
 
         await eventually(established)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
-from tests.adapters.real import Json, without_bookkeeping
+from tests.adapters.real import Json, eventually, without_bookkeeping
 from tests.adapters.router_cases import CASES, Case
 
 from backstop.adapters.kube import KubernetesApi
@@ -34,7 +34,25 @@ async def created(
         await api.create(collection, body)
         name = body["metadata"]["name"]
         paths[plural, name] = f"{collection}/{name}"
+    await at_rest(api, paths)
     return paths
+
+
+async def at_rest(api: KubernetesApi, paths: dict[tuple[str, str], str]) -> None:
+    """Wait until the Deployment controller has nothing more to say of what it was asked for."""
+
+    async def observed() -> bool:
+        bodies = [
+            await api.get(path) for (plural, _), path in paths.items() if plural == "deployments"
+        ]
+        return all(
+            body.get("status", {}).get("observedGeneration") == body["metadata"]["generation"]
+            and body["status"].get("replicas", 0) == body["spec"]["replicas"]
+            and body["status"].get("unavailableReplicas", 0) == body["spec"]["replicas"]
+            for body in bodies
+        )
+
+    await eventually(observed)
 
 
 async def seen(
@@ -75,6 +93,7 @@ async def test_a_shift_changes_the_split_and_nothing_else(
     after = await seen(api, paths)
     found = {key: set(differences(before[key], after[key])) for key in paths}
     assert {key: paths for key, paths in found.items() if paths} == case.changed
+    await at_rest(api, paths)
     again = await routers.read(ref, case.services)
     assert dict(again.rules[0].weights) == case.shift
     await routers.write(again, {case.index: case.before})

@@ -187,7 +187,7 @@ def test_spec_is_replayed_in_mode_observe():
     for now, readings in record.looks(one):
         state, _, _ = advance(one, state, readings, now)
     assert state.status.incident is not None
-    assert [action.state for action in state.status.incident.actions] == ["Observed"]
+    assert {action.state for action in state.status.incident.actions} == {"Observed"}
 
 
 def test_same_question_is_asked_once():
@@ -401,7 +401,7 @@ def test_memory_is_carried_from_look_to_look():
     outcomes = []
     for now, readings in record.looks(one):
         state, _, step = advance(one, state, readings, now)
-        outcomes.append(step is not None)
+        outcomes.append(step is not None and step.kind is StepKind.OPEN_CIRCUIT)
     assert sum(outcomes) == 1
     assert isinstance(state.memory.histories["errors", Arm.TARGET], History)
     assert spec()["mode"] == "Act"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from backstop.api.runbook import MESSAGES
 from backstop.api.status import Episode, Verdict
 from backstop.core.backtest_report import ReplayedIncident
 from backstop.core.backtest_saved import BadEvents, Countable
@@ -93,7 +94,7 @@ class Incidents:
         for count in one.counts.values():
             if count.is_due(now):
                 count.add(readings, now)
-        if step is not None and one.step is None:
+        if step is not None and step.kind not in MESSAGES and one.step is None:
             one.step, one.decided = step, now
             one.counts = {
                 key: BadEvents(countable, now + self._reaction)

@@ -170,3 +170,18 @@ def test_what_keeps_a_signal_from_being_read_is_a_problem():
             stalled=True,
         ),
     ]
+
+
+def test_what_an_action_waits_for_is_a_condition_while_it_waits():
+    """An approval with the command that gives it, else the brake that holds."""
+    asked = {"id": "a1", "step": "rollback", "asked": T0, "expires": T0 + 60}
+    waiting = summarize(status(approval=asked, held="x"), [], generation=1, has_route=False, now=T0)
+    assert _held(waiting) == ("ApprovalNeeded", "rollback waits: backstop approve MONITOR a1")
+    held = summarize(status(held="maintenance"), [], generation=1, has_route=False, now=T0)
+    assert _held(held) == ("ActionHeld", "maintenance")
+    assert _held(summarize(status(), [], generation=1, has_route=False, now=T0)) is None
+
+
+def _held(found):
+    seen = [one for one in found.conditions if one.type == "Held"]
+    return (seen[0].reason, seen[0].message) if seen else None

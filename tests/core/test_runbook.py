@@ -1,9 +1,11 @@
 """The runbook: in order, each step once, recovery waited for, nothing taken that cannot help."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from tests.core.build import (
+    CANDIDATE,
     T0,
     action,
     carried_out,
@@ -29,9 +31,12 @@ from backstop.api.status import (
 )
 from backstop.core import runbook
 from backstop.core.built_in import BUILT_IN
+from backstop.core.changes import release_context
 from backstop.core.decide import decide
+from backstop.core.diagnosis import diagnose
 from backstop.core.facts import JobFacts, JobState, ObjectRef
 
+APPLIED = ActionState.APPLIED
 H, B, U = Verdict.HEALTHY, Verdict.BREACHED, Verdict.UNKNOWN
 OPEN, PROBE, CLOSE, ROLLBACK, SCALE, RESTART, JOB, TELL, CALL = (
     StepKind.OPEN_CIRCUIT,
@@ -204,9 +209,6 @@ def test_a_step_whose_condition_does_not_hold_is_skipped(when, findings, why):
 
 
 def _blamed(seen):
-    from backstop.core.changes import release_context
-    from backstop.core.diagnosis import diagnose
-
     return diagnose(seen.look.verdicts, release_context(seen))
 
 
@@ -226,20 +228,50 @@ def _blamed(seen):
             "spec.rollback.enabled is false",
         ),
         ({"restart": {"pods": "Bad"}}, {}, "no single pod carries most of the fault"),
+        (
+            {"rollback": {}},
+            {"findings": ["RollbackHelps"]},
+            "the target's revision is not known",
+        ),
+        (
+            {"rollback": {}},
+            {
+                "findings": ["RollbackHelps"],
+                "status": {"revisions": {"current": {"fingerprint": "v3", "since": T0 + 9}}},
+            },
+            "the target has been changed since",
+        ),
+        (
+            {"rollback": {}},
+            {
+                "findings": ["RollbackHelps"],
+                "status": {"revisions": {"current": {"fingerprint": "v2", "since": T0 - 9}}},
+            },
+            "",
+        ),
         ({"pauseRollout": {}}, {}, "no rollout is under way"),
+        ({"pauseRollout": {}}, {"target": deployment(rolled_out=False)}, ""),
+        (
+            {"shiftTraffic": {"candidateWeight": 50}},
+            {"spec": spec(candidate=CANDIDATE)},
+            "the candidate is not known to be healthy",
+        ),
+        ({"shiftTraffic": {}}, {"spec": spec(candidate=CANDIDATE)}, ""),
         ({"shiftTraffic": {}}, {}, "the monitor names no candidate"),
     ],
 )
 def test_what_cannot_be_right_is_skipped(step, changes, why):
     """Each kind of step knows what it needs."""
     steps = RunbookSpec.model_validate({"model": [{"name": "it", **step}]})
-    told = episode(cause="model")
+    changes = dict(changes)
+    told = episode(cause="model", findings=changes.pop("findings", []))
     known = {"status": status(incident=told), **changes}
     if isinstance(known["status"], dict):
         known["status"] = status(incident=told, **known["status"])
     seen = view(verdict(outcome=B), runbook=steps, **known)
     found = runbook.settle(seen, told, _blamed(seen))
-    assert [(one.state, one.why) for one in found.steps] == [(Progress.SKIPPED, why)]
+    skipped = [(Progress.SKIPPED, why)] if why else []
+    assert [(one.state, one.why) for one in found.steps] == skipped
 
 
 @pytest.mark.parametrize(
@@ -275,6 +307,58 @@ def test_at_most_one_rollback_in_an_incident():
     made.after(1).look(B)
     assert made.after(61).look(B) == []
     assert progress(made)["further"] is Progress.SKIPPED
+
+
+def test_a_runbook_may_take_the_traffic_of_a_candidate_in_an_incident_of_the_target():
+    """The target then has all of it."""
+    made = at_fault("infrastructure", {"name": "off", "shiftTraffic": {}}, candidate=CANDIDATE)
+    made.rules = [{"fraud": 90, "fraud-next": 10, "simple": 0}]
+    made.candidate = deployment("c1")
+    made.look(H, H)
+    assert made.after(1).look(B, H) == [StepKind.SHIFT_TRAFFIC]
+    assert made.rules == [{"fraud": 100, "fraud-next": 0, "simple": 0}]
+
+
+@pytest.mark.parametrize(
+    ("done", "target", "state"),
+    [
+        (action(SCALE, ActionState.APPLIED, after="4"), deployment(), ActionState.APPLIED),
+        (
+            action(SCALE, ActionState.APPLIED, after="2"),
+            deployment(),
+            ActionState.VERIFIED,
+        ),
+        (action(RESTART, ActionState.APPLIED, after="Pod/x"), deployment(), ActionState.VERIFIED),
+        (
+            action(RESTART, ActionState.APPLIED, after="Pod/x", applied_at=T0 + 6),
+            deployment(),
+            ActionState.APPLIED,
+        ),
+        (
+            action(RESTART, ActionState.APPLIED, after="Pod/x", applied_at=None),
+            deployment(),
+            ActionState.APPLIED,
+        ),
+        (action(StepKind.PAUSE_ROLLOUT, ActionState.APPLIED), deployment(), ActionState.APPLIED),
+        (
+            action(StepKind.PAUSE_ROLLOUT, ActionState.APPLIED),
+            replace(deployment(), paused=True),
+            ActionState.VERIFIED,
+        ),
+        (
+            action(StepKind.WAIT_FOR_APPROVAL, ActionState.APPLIED),
+            deployment(),
+            ActionState.APPLIED,
+        ),
+    ],
+)
+def test_each_repair_is_in_effect_when_the_workload_shows_it(done, target, state):
+    """As many pods ready, all replaced, the one pod gone for a while, the rollout paused."""
+    told = episode(cause="model", actions=[done], steps=carried_out(Cause.MODEL))
+    seen = view(verdict(outcome=B), now=T0 + 10, status=status(incident=told), target=target)
+    found = decide(seen).status.incident
+    assert found is not None
+    assert found.actions[0].state is state
 
 
 # Failures

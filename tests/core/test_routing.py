@@ -1,0 +1,47 @@
+"""Which router a monitor names, between what it splits, and which weights a step asks of it."""
+
+import pytest
+from tests.core.build import CANDIDATE, route, spec, view
+
+from backstop.api.status import ModelMonitorStatus, StepKind
+from backstop.core.facts import ObjectRef
+from backstop.core.routing import route_of, wanted_weights
+from backstop.core.view import Step, services
+from backstop.core.weights import Services
+
+RATIO = {"traffic": {"replicaRatio": {}}, "fallback": None}
+
+
+@pytest.mark.parametrize(
+    ("traffic", "kind", "name"),
+    [
+        ({"httpRoute": "r"}, "HTTPRoute", "r"),
+        ({"grpcRoute": "r"}, "GRPCRoute", "r"),
+        ({"virtualService": "r"}, "VirtualService", "r"),
+        ({"ingress": "r"}, "Ingress", "r"),
+        ({"service": "r"}, "Service", "r"),
+        ({"inferenceService": "r"}, "InferenceService", "r"),
+        ({"replicaRatio": {}}, "ReplicaRatio", "fraud"),
+    ],
+)
+def test_a_router_goes_by_its_own_name_or_by_that_of_the_target(traffic, kind, name):
+    """A ratio of replicas has no object of its own."""
+    found = route_of(spec(traffic=traffic, fallback=None), "demo")
+    assert found == ObjectRef(kind, "demo", name)
+
+
+def test_without_a_router_there_is_none():
+    """Nor anything to split, nor a weight to ask for."""
+    alone = spec(traffic=None, fallback=None)
+    assert route_of(alone, "demo") is None
+    assert services("fraud", alone, ModelMonitorStatus()) is None
+    step = Step(StepKind.OPEN_CIRCUIT, "id", "why")
+    assert wanted_weights(view(spec=alone), step, route({"fraud": 100})) == {}
+
+
+def test_where_pods_are_the_split_deployments_have_the_names():
+    """The Services in front of them are not told apart."""
+    both = spec(candidate={**CANDIDATE, "name": "next"}, **RATIO)
+    assert services("fraud", both, ModelMonitorStatus()) == Services("fraud", "next", None)
+    alone = spec(**RATIO)
+    assert services("fraud", alone, ModelMonitorStatus()) == Services("fraud", None, None)

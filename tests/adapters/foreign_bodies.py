@@ -183,3 +183,52 @@ def predictor_replica_set(version: int, uid: str) -> Json:
             "template": predictor_template(version, **labels),
         },
     }
+
+
+CANARIES = "/apis/flagger.app/v1beta1/namespaces/{}/canaries"
+
+
+def flagger_canary() -> Json:
+    """Return a Canary of Deployment ``model``."""
+    return {
+        "apiVersion": "flagger.app/v1beta1",
+        "kind": "Canary",
+        "metadata": {"name": "fraud", "annotations": {"team.example.com/owner": "ranking"}},
+        "spec": {
+            "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "model"},
+            "service": {"port": 80},
+            "analysis": {"interval": "1m", "threshold": 5, "maxWeight": 50, "stepWeight": 10},
+        },
+    }
+
+
+def flagger_target(version: int = 2, name: str = "model", configuration: str = "rules") -> Json:
+    """Return the Deployment that people change; ``configuration`` names ConfigMap and Secret."""
+    labels = {"app": name, "tier": "a"}
+    pods = template(version, **labels)
+    term = {"labelSelector": {"matchLabels": {"app": name}}, "topologyKey": "kubernetes.io/host"}
+    pods["spec"] |= {
+        "affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}},
+        "volumes": [
+            {"name": "rules", "configMap": {"name": configuration}},
+            {"name": "keys", "secret": {"secretName": configuration}},
+            {"name": "shared", "configMap": {"name": "shared-primary"}},
+        ],
+    }
+    return {
+        "metadata": {"name": name, "annotations": {"team.example.com/owner": "ranking"}},
+        "spec": {
+            "replicas": 0,
+            "selector": {"matchLabels": {"app": name}},
+            "template": pods,
+        },
+    }
+
+
+def flagger_primary(version: int, uid: str) -> Json:
+    """Return the copy that Flagger made of ``version``, with all that it renames in a copy."""
+    copied = flagger_target(version, "model-primary", "rules-primary")
+    copied["metadata"]["ownerReferences"] = owners("flagger.app/v1beta1", "Canary", uid, "fraud")
+    copied["spec"]["replicas"] = 2
+    copied["spec"]["template"]["metadata"]["annotations"]["flagger-id"] = "1b4e28ba"
+    return copied

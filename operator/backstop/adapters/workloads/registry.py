@@ -3,7 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from backstop.adapters.workloads import deployment, inference_service, rollout, statefulset
+from backstop.adapters.workloads import (
+    deployment,
+    flagger_canary,
+    inference_service,
+    rollout,
+    statefulset,
+)
 from backstop.core.facts import ObjectRef, RevisionFacts, WorkloadFacts
 from backstop.ports import KubeApi, UnsupportedError, Workload
 
@@ -38,6 +44,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         inference_service.InferenceServiceWorkload,
         None,
     ),
+    "Canary": Kind(("flagger.app", "v1beta1", "canaries"), flagger_canary.CanaryWorkload, None),
 }
 
 WATCHED: Final[Mapping[str, Resource]] = {

@@ -13,6 +13,14 @@ _DONE = {
     StepKind.CLOSE_CIRCUIT: "circuit closed: the target answers again",
     StepKind.SHIFT_TRAFFIC: "the candidate's traffic was moved",
     StepKind.ROLLBACK: "rollback to the last good revision",
+    StepKind.SCALE: "more pods asked for",
+    StepKind.RESTART: "restart",
+    StepKind.PAUSE_ROLLOUT: "rollout paused",
+    StepKind.RUN_JOB: "Job started",
+    StepKind.CALL_WEBHOOK: "webhook called",
+    StepKind.NOTIFY: "people told",
+    StepKind.WAIT_FOR_APPROVAL: "approval asked for",
+    StepKind.PROMOTE: "the target takes over the candidate's version",
 }
 
 

@@ -1,6 +1,7 @@
 """InferenceServices: what their status means, what is remembered of them, and what is restored."""
 
 import copy
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,9 +11,12 @@ from tests.adapters.foreign_bodies import (
     DEPLOYMENTS,
     INFERENCE_SERVICES,
     REPLICA_SETS,
+    SOURCE_URI,
+    Json,
     foreign_fields,
     inference_service,
     model_uri,
+    owners,
     predictor_deployment,
     predictor_replica_set,
     ready_status,
@@ -20,21 +24,18 @@ from tests.adapters.foreign_bodies import (
 from tests.fakeapi.server import FakeApi
 
 from backstop.adapters.kube import KubernetesApi
-from backstop.adapters.workloads.inference_service import (
-    InferenceServiceWorkload,
-    workload_facts,
-)
+from backstop.adapters.workloads.inference_service import InferenceServiceWorkload, workload_facts
 from backstop.adapters.workloads.mark import ACTION_ID
+from backstop.adapters.workloads.predictor import fingerprint
 from backstop.adapters.workloads.registry import KINDS, WATCHED
-from backstop.adapters.workloads.template import RESTARTED_BY, template_fingerprint
+from backstop.adapters.workloads.template import RESTARTED_BY
 from backstop.core.facts import ObjectRef
 from backstop.ports import ConflictError, NotFoundError, UnsupportedError
 
-Json = dict[str, Any]
 REF = ObjectRef("InferenceService", "demo", "model")
 PATH = f"{INFERENCE_SERVICES.format('demo')}/model"
-FIRST, SECOND = (template_fingerprint({"storageUri": model_uri(one)}) for one in (1, 2))
-CUSTOM = {"containers": [{"name": "kserve-container", "image": "example.com/sklearn:v2"}]}
+IMAGE = "example.com/sklearn:v1"
+FIRST, SECOND = (fingerprint(inference_service(one)) for one in (1, 2))
 SERVED = {
     "observedGeneration": 1,
     "replicas": 2,
@@ -42,72 +43,123 @@ SERVED = {
     "readyReplicas": 2,
     "availableReplicas": 2,
 }
+KNATIVE = {"serving.kserve.io/deploymentMode": "Knative"}
 
 
-def seen(status: Json, **predictor: Any) -> Json:
-    body = inference_service(**predictor)
-    body["metadata"] |= {"namespace": "demo", "uid": "u1", "resourceVersion": "7", "generation": 4}
-    return body | {"status": status}
+def seen(body: Json, status: Json) -> Json:
+    more = {"namespace": "demo", "uid": "u1", "resourceVersion": "7", "generation": 4}
+    return copy.deepcopy(body) | {"metadata": body["metadata"] | more, "status": status}
+
+
+def deployed(version: int = 2, **status: int) -> Json:
+    return seen(of_one_runtime(predictor_deployment(version, "u1")), SERVED | status) | {
+        "metadata": {"name": "model-predictor", "namespace": "demo", "generation": 1}
+        | {"uid": "d1", "resourceVersion": "8"}
+    }
+
+
+def of_one_runtime(owner: Json) -> Json:
+    """Let pods of every version run the same server."""
+    owner["spec"]["template"]["spec"]["containers"][0]["image"] = IMAGE
+    return owner
+
+
+def knative_service(version: int = 2, uid: str = "u1", **status: Any) -> Json:
+    """Return the Knative Service of the predictor."""
+    annotations = {SOURCE_URI: model_uri(version), "autoscaling.knative.dev/min-scale": "1"}
+    container = {"name": "kserve-container", "image": IMAGE}
+    return {
+        "metadata": {
+            "name": "model-predictor",
+            "generation": 1,
+            "ownerReferences": owners("serving.kserve.io/v1beta1", "InferenceService", uid),
+        },
+        "spec": {
+            "template": {
+                "metadata": {"annotations": annotations},
+                "spec": {"containers": [container]},
+            }
+        },
+        "status": {
+            "observedGeneration": 1,
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "latestCreatedRevisionName": f"model-predictor-{version}",
+            "latestReadyRevisionName": f"model-predictor-{version}",
+            **status,
+        },
+    }
 
 
 # Facts
 
 
-def test_facts_without_a_deployment():
-    """Where no Deployment counts pods, the status tells whether all of them serve."""
-    body = seen(ready_status(4))
-    body["metadata"]["annotations"][ACTION_ID] = "a-1"
-    facts = workload_facts(body, None)
+def test_facts():
+    """The spec tells the revision, the Deployment the pods, the predictor who changed it last."""
+    body = seen(inference_service(), ready_status())
+    body["spec"]["predictor"]["annotations"] = {ACTION_ID: "a-1"}
+    made = deployed()
+    made["spec"]["template"]["metadata"]["annotations"][ACTION_ID] = "a-1"
+    facts = workload_facts(body, made)
     assert (facts.ref, facts.uid, facts.resource_version) == (REF, "u1", "7")
     assert (facts.desired, facts.ready, facts.rolled_out) == (2, 2, True)
     assert (facts.paused, facts.last_action, facts.fingerprint) == (False, "a-1", SECOND)
-    assert facts.changed == datetime(2026, 11, 1, 10, tzinfo=UTC)
+    assert facts.images == {"kserve-container": IMAGE}
 
 
-NOT_READY = [{"type": "Ready", "status": "False"}]
+@pytest.mark.parametrize("generation", [0, 3, 99])
+def test_a_generation_that_is_not_its_own(generation):
+    """KServe reports the Deployment's generation as observed; it says nothing of the spec."""
+    body = seen(inference_service(), ready_status(generation))
+    assert workload_facts(body, deployed()).rolled_out
 
 
 @pytest.mark.parametrize(
-    "status",
+    ("status", "made"),
     [
-        {"observedGeneration": 3},
-        {"conditions": NOT_READY},
-        {"conditions": []},
-        {"modelStatus": {"transitionStatus": "InProgress"}},
-        {"modelStatus": {"transitionStatus": "BlockedByFailedLoad"}},
-        {"components": {"predictor": {"latestReadyRevision": "a", "latestCreatedRevision": "b"}}},
+        ({"conditions": [{"type": "Ready", "status": "False"}]}, deployed()),
+        ({"conditions": []}, deployed()),
+        ({"modelStatus": {"transitionStatus": "InProgress"}}, deployed()),
+        ({"modelStatus": {"transitionStatus": "BlockedByFailedLoad"}}, deployed()),
+        ({}, deployed(1)),
+        ({}, deployed(updatedReplicas=1)),
+        ({}, deployed(observedGeneration=0)),
+        ({}, None),
     ],
 )
-def test_not_rolled_out(status):
-    """A stale status, one that is not ready, a model that loads or an older revision: not done."""
-    assert workload_facts(seen(ready_status(4)), None).rolled_out
-    assert not workload_facts(seen(ready_status(4) | status), None).rolled_out
+def test_not_rolled_out(status, made):
+    """Not ready, a model that loads, an older model or pods in the Deployment: not done yet."""
+    body = seen(inference_service(), ready_status() | status)
+    assert not workload_facts(body, made).rolled_out
 
 
-def test_one_that_nobody_has_seen_yet():
-    """Without a status nothing is ready."""
-    facts = workload_facts(seen({}), None)
+def test_without_a_deployment():
+    """Where nothing counts pods, the status tells whether all of them serve."""
+    facts = workload_facts(seen(inference_service(), ready_status()), None)
+    assert (facts.desired, facts.ready) == (2, 2)
+    assert facts.changed == datetime(2026, 11, 1, 10, tzinfo=UTC)
+    facts = workload_facts(seen(inference_service(), {}), None)
     assert (facts.ready, facts.rolled_out, facts.changed) == (0, False, None)
 
 
 @pytest.mark.parametrize(
-    ("change", "same"),
+    ("made", "predictor", "done"),
     [
-        ({"canaryTrafficPercent": 10}, True),
-        ({"minReplicas": 5, "maxReplicas": 9}, True),
-        ({"annotations": {RESTARTED_BY: "a"}}, True),
-        ({"model": {"storageUri": model_uri(3)}}, False),
-        ({"model": {"storageUri": model_uri(2), "runtimeVersion": "v9"}}, False),
-        (CUSTOM, False),
+        (knative_service(), {}, True),
+        (knative_service(), {"canaryTrafficPercent": 100}, True),
+        (knative_service(), {"canaryTrafficPercent": 10}, False),
+        (knative_service(1), {}, False),
+        (knative_service(observedGeneration=0), {}, False),
+        (knative_service(conditions=[]), {}, False),
+        (knative_service(latestReadyRevisionName="model-predictor-1"), {}, False),
+        (knative_service(latestCreatedRevisionName=""), {}, False),
     ],
 )
-def test_what_is_a_version(change, same):
-    """Weights, sizes and restarts are no version; the model and its runtime are."""
-    body = seen(ready_status(4))
-    if "containers" in change:
-        del body["spec"]["predictor"]["model"]
-    body["spec"]["predictor"] |= change
-    assert (workload_facts(body, None).fingerprint == SECOND) is same
+def test_rolled_out_in_knative_mode(made, predictor, done):
+    """It is rolled out once the newest Revision is ready and has all traffic."""
+    body = seen(inference_service(), ready_status(deploymentMode="Knative"))
+    body["spec"]["predictor"] |= predictor
+    made = made | {"metadata": made["metadata"] | {"namespace": "demo"}}
+    assert workload_facts(body, made).rolled_out is done
 
 
 # Changes
@@ -117,10 +169,10 @@ def test_what_is_a_version(change, same):
 async def fake():
     async with FakeApi() as server:
         uid = server.add(INFERENCE_SERVICES.format("demo"), inference_service())["metadata"]["uid"]
-        made = server.add(DEPLOYMENTS.format("demo"), predictor_deployment(2, uid))
+        made = server.add(DEPLOYMENTS.format("demo"), of_one_runtime(predictor_deployment(2, uid)))
         made["status"] = SERVED
         for number in (1, 2):
-            one = predictor_replica_set(number, made["metadata"]["uid"])
+            one = of_one_runtime(predictor_replica_set(number, made["metadata"]["uid"]))
             server.add(REPLICA_SETS.format("demo"), one)
         server.add(REPLICA_SETS.format("demo"), predictor_replica_set(3, "somebody-else"))
         stored(server)["status"] = ready_status()
@@ -131,8 +183,8 @@ def stored(fake: FakeApi, name: str = "model") -> Json:
     return fake.store.objects["apis/serving.kserve.io/v1beta1/inferenceservices", "demo", name]
 
 
-def made(fake: FakeApi) -> Json:
-    return fake.store.objects["apis/apps/v1/deployments", "demo", "model-predictor"]
+def made(fake: FakeApi, name: str = "model-predictor", kind: str = "deployments") -> Json:
+    return fake.store.objects[f"apis/apps/v1/{kind}", "demo", name]
 
 
 @pytest.fixture
@@ -142,20 +194,10 @@ async def services(fake):
     await api.close()
 
 
-async def test_pods_are_the_deployments(services, fake):
-    """In Standard mode the Deployment counts the pods, and an update of them is awaited."""
+async def test_revisions(services, fake):
+    """Revisions are those of the own Deployment; a foreign one tells nothing."""
     assert KINDS["InferenceService"].resource[2] == "inferenceservices"
     assert "InferenceService" not in WATCHED
-    facts = await services.read(REF)
-    assert (facts.desired, facts.ready, facts.rolled_out) == (2, 2, True)
-    assert facts.images == {"kserve-container": "example.com/sklearn:v2"}
-    made(fake)["status"] = SERVED | {"updatedReplicas": 1, "readyReplicas": 1}
-    facts = await services.read(REF)
-    assert (facts.ready, facts.rolled_out) == (1, False)
-
-
-async def test_only_own_revisions(services, fake):
-    """Versions come from annotations and from arguments; a foreign Deployment tells nothing."""
     found = await services.revisions(REF)
     assert [(one.number, one.fingerprint) for one in found] == [(2, SECOND), (1, FIRST)]
     assert (await services.read(REF)).fingerprint == SECOND
@@ -167,77 +209,96 @@ async def test_a_rollback(services, fake):
     """Only the storageUri and our mark are written, in one request, once."""
     before = copy.deepcopy(stored(fake))
     facts = await services.rollback(await services.read(REF), FIRST, "act-1")
-    assert (facts.fingerprint, facts.last_action) == (FIRST, "act-1")
+    assert (facts.fingerprint, facts.last_action, facts.rolled_out) == (FIRST, "act-1", False)
     assert fake.writes == [("patch", PATH)]
-    changed = "spec.predictor.model.storageUri"
+    ours = "spec.predictor.model.storageUri", "spec.predictor.annotations"
     assert stored(fake)["spec"]["predictor"]["model"]["storageUri"] == model_uri(1)
-    assert foreign_fields(stored(fake), changed) == foreign_fields(before, changed)
+    assert stored(fake)["spec"]["predictor"]["annotations"] == {ACTION_ID: "act-1"}
+    assert foreign_fields(stored(fake), *ours) == foreign_fields(before, *ours)
     assert await services.rollback(facts, FIRST, "act-1") == facts
     assert len(fake.writes) == 1
 
 
-async def test_a_runtime_version_is_restored(services, fake):
-    """Where the spec sets a runtime version, that of the old pods comes back with the model."""
-    stored(fake)["spec"]["predictor"]["model"]["runtimeVersion"] = "v2"
+async def test_annotations_of_others_stay(services, fake):
+    """Our mark is added to the annotations that the predictor has."""
+    stored(fake)["spec"]["predictor"]["annotations"] = {"team.example.com/a": "b"}
     facts = await services.read(REF)
-    newest, oldest = await services.revisions(REF)
-    assert newest.fingerprint == facts.fingerprint
-    back = await services.rollback(facts, oldest.fingerprint, "act-1")
-    model = stored(fake)["spec"]["predictor"]["model"]
-    assert (model["storageUri"], model["runtimeVersion"]) == (model_uri(1), "v1")
-    assert back.fingerprint == oldest.fingerprint
-
-
-async def test_a_custom_predictor(services, fake):
-    """The image of a custom predictor is its version."""
-    del stored(fake)["spec"]["predictor"]["model"]
-    stored(fake)["spec"]["predictor"] |= copy.deepcopy(CUSTOM)
-    facts = await services.read(REF)
-    newest, oldest = await services.revisions(REF)
-    assert newest.fingerprint == facts.fingerprint
+    oldest = (await services.revisions(REF))[-1]
     await services.rollback(facts, oldest.fingerprint, "act-1")
-    container = stored(fake)["spec"]["predictor"]["containers"][0]
-    assert container == {"name": "kserve-container", "image": "example.com/sklearn:v1"}
+    annotations = stored(fake)["spec"]["predictor"]["annotations"]
+    assert annotations == {"team.example.com/a": "b", ACTION_ID: "act-1"}
 
 
-async def test_no_history(services, fake):
-    """Without a Deployment nothing earlier is known, and the refusal says what to do."""
+async def test_a_named_predictor(services, fake):
+    """After a promotion of a canary, the Deployment carries the name of the predictor."""
+    stored(fake)["spec"]["predictor"]["name"] = "next"
+    assert await services.revisions(REF) == ()
+    body = made(fake)
+    body["metadata"]["name"] = "model-next-predictor"
+    fake.store.objects["apis/apps/v1/deployments", "demo", "model-next-predictor"] = body
+    assert [one.fingerprint for one in await services.revisions(REF)] == [SECOND, FIRST]
+
+
+async def test_a_revision_that_cannot_be_put_back(services, fake):
+    """A revision with other resources is listed, refused with a reason, and nothing is written."""
+    old = made(fake, "model-predictor-hash1", "replicasets")["spec"]["template"]
+    old["spec"]["containers"][0]["args"] = ["--workers=9"]
+    newest, oldest = await services.revisions(REF)
+    assert newest.fingerprint == SECOND
+    for wanted in (oldest.fingerprint, "0123456789abcdef"):
+        with pytest.raises(UnsupportedError, match="apply the earlier InferenceService again"):
+            await services.rollback(await services.read(REF), wanted, "act-1")
+    assert fake.writes == []
+
+
+async def test_what_was_recorded_can_be_put_back(services, fake):
+    """A fingerprint that was seen when it ran proves the spec, though the runtime changed since."""
+    old = made(fake, "model-predictor-hash1", "replicasets")["spec"]["template"]
+    old["spec"]["containers"][0]["image"] = "example.com/sklearn:v0"
+    facts = await services.rollback(await services.read(REF), FIRST, "act-1")
+    assert facts.fingerprint == FIRST
+
+
+async def test_nothing_is_left(services, fake):
+    """A revision without a template is no way back, and neither is one without any history."""
+    with pytest.raises(NotFoundError, match="revisionHistoryLimit"):
+        await services.rollback(await services.read(REF), "0123456789abcdef", "act-1")
     del fake.store.objects["apis/apps/v1/deployments", "demo", "model-predictor"]
-    with pytest.raises(UnsupportedError, match="use Standard mode"):
+    with pytest.raises(UnsupportedError, match="KServe keeps no earlier spec"):
         await services.rollback(await services.read(REF), FIRST, "act-1")
     assert fake.writes == []
 
 
-async def test_a_version_that_is_gone(services, fake):
-    """A version without a ReplicaSet is not a way back."""
-    with pytest.raises(NotFoundError, match="revisionHistoryLimit"):
-        await services.rollback(await services.read(REF), "0123456789abcdef", "act-1")
-    assert fake.writes == []
-
-
-@pytest.mark.parametrize(
-    "predictor", [{"sklearn": {"storageUri": "s3://x"}}, {"model": {"modelFormat": {"name": "x"}}}]
-)
-async def test_other_forms(services, fake, predictor):
-    """A model that is named in another way is read; a change of it is refused with a reason."""
-    stored(fake)["spec"]["predictor"] = predictor
-    facts = await services.read(REF)
-    assert await services.revisions(REF) == ()
-    for change in (
-        services.rollback(facts, FIRST, "act-1"),
-        services.adopt(facts, facts, "act-1"),
-    ):
-        with pytest.raises(UnsupportedError, match=r"spec\.predictor\.model\.storageUri"):
-            await change
-    assert fake.writes == []
+async def test_knative_revisions(services, fake):
+    """In Knative mode the past is in Revisions, without what Knative adds to each."""
+    stored(fake)["metadata"]["annotations"] |= KNATIVE
+    uid = stored(fake)["metadata"]["uid"]
+    service = fake.add(
+        "/apis/serving.knative.dev/v1/namespaces/demo/services", knative_service(2, uid)
+    )
+    service["status"] = knative_service()["status"]
+    for number in (1, 2):
+        template = knative_service(number)["spec"]["template"]
+        labels = {"serving.knative.dev/configurationGeneration": str(number)}
+        metadata = template["metadata"] | {"name": f"model-predictor-{number}", "labels": labels}
+        body = {"metadata": metadata, "spec": template["spec"]}
+        fake.add("/apis/serving.knative.dev/v1/namespaces/demo/revisions", body)
+    assert (await services.read(REF)).rolled_out
+    found = await services.revisions(REF)
+    selector = f"serving.knative.dev/serviceUID={service['metadata']['uid']}"
+    assert fake.queries[-1]["labelSelector"] == selector
+    assert [(one.number, one.fingerprint) for one in found] == [(2, SECOND), (1, FIRST)]
+    facts = await services.rollback(await services.read(REF), FIRST, "act-1")
+    assert (facts.fingerprint, facts.rolled_out) == (FIRST, False)
 
 
 async def test_a_restart(services, fake):
-    """A restart is an annotation for the predictor's pods, and no new version."""
+    """A restart is an annotation for the predictor's pods, awaited, and no new revision."""
     before = copy.deepcopy(stored(fake))
     facts = await services.restart(await services.read(REF), "act-1")
-    assert (facts.last_action, facts.fingerprint) == ("act-1", SECOND)
-    assert stored(fake)["spec"]["predictor"]["annotations"] == {RESTARTED_BY: "act-1"}
+    assert (facts.last_action, facts.fingerprint, facts.rolled_out) == ("act-1", SECOND, False)
+    notes = {RESTARTED_BY: "act-1", ACTION_ID: "act-1"}
+    assert stored(fake)["spec"]["predictor"]["annotations"] == notes
     changed = "spec.predictor.annotations"
     assert foreign_fields(stored(fake), changed) == foreign_fields(before)
     assert await services.restart(facts, "act-1") == facts
@@ -251,14 +312,15 @@ async def test_a_pause_is_refused(services, fake):
     assert fake.writes == []
 
 
-@pytest.mark.parametrize("predictor", [{}, CUSTOM], ids=["model", "containers"])
-async def test_adopt(services, fake, predictor):
-    """The model or the containers of the candidate are taken over, and replace the own ones."""
-    candidate = inference_service(5, "next", **copy.deepcopy(predictor))
+async def test_adopt(services, fake):
+    """The predictor of the candidate is taken over; the own size stays."""
+    candidate = inference_service(5, "next")
+    candidate["spec"]["predictor"] |= {"minReplicas": 1, "timeout": 3}
     fake.add(INFERENCE_SERVICES.format("demo"), candidate)
     source = await services.read(ObjectRef("InferenceService", "demo", "next"))
     facts = await services.adopt(await services.read(REF), source, "act-1")
-    assert stored(fake)["spec"]["predictor"] == candidate["spec"]["predictor"]
+    kept = {"minReplicas": 2, "annotations": {ACTION_ID: "act-1"}}
+    assert stored(fake)["spec"]["predictor"] == candidate["spec"]["predictor"] | kept
     assert (facts.fingerprint, facts.last_action) == (source.fingerprint, "act-1")
     assert await services.adopt(facts, source, "act-1") == facts
     assert fake.writes == [("patch", PATH)]
@@ -272,17 +334,14 @@ async def test_sources(services, fake):
     stored(fake, "next")["spec"]["predictor"]["model"]["storageUri"] = "s3://other"
     with pytest.raises(ConflictError):
         await services.adopt(facts, source, "act-1")
+    other = replace(source, ref=ObjectRef("Deployment", "demo", "next"))
     with pytest.raises(UnsupportedError, match="use an InferenceService"):
-        await services.adopt(facts, _deployment_facts(source), "act-1")
+        await services.adopt(facts, other, "act-1")
     assert fake.writes == []
 
 
-def _deployment_facts(facts: Any) -> Any:
-    return type(facts)(ObjectRef("Deployment", "demo", "next"), "u", "1", "f", 1, 1, True)
-
-
 async def test_stale_facts(services, fake):
-    """An InferenceService that changed since it was read is not touched."""
+    """An InferenceService that changed since it was read is not touched until it is read again."""
     facts = await services.read(REF)
     stored(fake)["metadata"]["resourceVersion"] = "9999"
     for change in (

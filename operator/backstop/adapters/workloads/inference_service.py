@@ -1,42 +1,53 @@
 """InferenceServices of KServe as workloads: what they serve, and how to serve what they did before.
 
-KServe keeps no past spec. What it served can be read from the ReplicaSets of the Deployment that it
-makes in Standard mode, and that much can be restored: the model's ``storageUri``, with its
-``runtimeVersion`` and ``image`` where the spec sets them, or the image of a custom predictor. This
-is the version, and fingerprints are of the version alone: a change of resources, arguments,
-transformer or explainer makes no new revision here, and none of it is rolled back.
+What can be put back of an earlier revision, and what cannot, is in
+:mod:`backstop.adapters.workloads.predictor`; a revision that cannot be put back is refused. Sending
+traffic back to the revision before, by ``canaryTrafficPercent``, is the part of the router.
+
+The status names no generation of its own: its ``observedGeneration`` is that of the Deployment or
+Knative Service below, so that object is read too, and has to carry what the spec asks for.
 
 Guarantees: a change notes the action id beside what it changes, in one request that the API server
-refuses when the InferenceService changed since it was read; no other field changes.
+refuses when the InferenceService changed since it was read; no other field changes. The note is an
+annotation of the predictor, since KServe replaces the pods of all components for one of the object.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
 from backstop.adapters.paths import namespaced
-from backstop.adapters.workloads import deployment, revisions
-from backstop.adapters.workloads.mark import (
-    Operation,
-    json_patch,
-    last_action,
-    merge_patch,
-    require_unchanged,
-)
+from backstop.adapters.workloads import deployment
+from backstop.adapters.workloads.mark import ACTION_ID, Operation, pointer, require_unchanged
 from backstop.adapters.workloads.owned import controller, owned
+from backstop.adapters.workloads.predictor import (
+    Past,
+    fingerprint,
+    is_made,
+    marked_by,
+    past,
+    predictor,
+    taken_over,
+    without_knative,
+)
 from backstop.adapters.workloads.revisions import Entry
-from backstop.adapters.workloads.template import RESTARTED_BY, images, template_fingerprint
+from backstop.adapters.workloads.template import (
+    RESTARTED_BY,
+    configuration,
+    images,
+    pod_template,
+)
 from backstop.core.facts import ObjectRef, RevisionFacts, WorkloadFacts
 from backstop.core.gitops import last_manager, owner
 from backstop.ports import ConflictError, KubeApi, NotFoundError, UnsupportedError
 
 _GROUP_VERSION: Final = "serving.kserve.io/v1beta1"
-_SOURCE_URI: Final = "internal.serving.kserve.io/storage-initializer-sourceuri"
-_INITIALIZER: Final = "storage-initializer"
-_SERVER: Final = "kserve-container"
-_OPTIONAL: Final = ("runtimeVersion", "image")
-"""Fields of a model that are part of the version where the spec sets them."""
+_KNATIVE: Final = "serving.knative.dev/v1"
+_MODE: Final = "serving.kserve.io/deploymentMode"
+_KNATIVE_MODES: Final = frozenset({"Knative", "Serverless"})
+_NUMBER: Final = "serving.knative.dev/configurationGeneration"
+_ALL: Final = 100
 
 Json = dict[str, Any]
 
@@ -44,8 +55,8 @@ Json = dict[str, Any]
 class InferenceServiceWorkload:
     """Implements :class:`backstop.ports.Workload` for ``serving.kserve.io/v1beta1``.
 
-    In Standard mode pods and past versions are those of Deployment ``<name>-predictor``; in other
-    modes what runs is told, and what ran before is unknown.
+    Pods and past revisions are those of the predictor's Deployment (Standard mode) or Knative
+    Service (Knative mode, where pods are not counted: all are taken for ready once it is).
     """
 
     def __init__(self, api: KubeApi) -> None:
@@ -57,34 +68,43 @@ class InferenceServiceWorkload:
         return await self._facts(await self._api.get(_path(ref)))
 
     async def revisions(self, ref: ObjectRef) -> tuple[RevisionFacts, ...]:
-        """Return the versions that still have a ReplicaSet, newest first; none without one."""
-        return revisions.revision_facts(await self._history(await self._api.get(_path(ref))))
+        """Return the revisions of which a pod template is left, newest first."""
+        found: dict[str, RevisionFacts] = {}
+        for one in await self._past(await self._api.get(_path(ref))):
+            known = found.get(one.fingerprint, one)
+            first = min(known.created, one.created)
+            found[one.fingerprint] = RevisionFacts(one.fingerprint, known.number, first)
+        return tuple(found.values())
 
     async def rollback(
         self, facts: WorkloadFacts, fingerprint: str, action_id: str
     ) -> WorkloadFacts:
-        """Write the version with ``fingerprint`` into the predictor, and nothing else."""
+        """Write what the predictor had at revision ``fingerprint``, and nothing else.
+
+        Raises:
+            UnsupportedError: that revision differs by more than a pod template tells.
+
+        """
         if (facts.fingerprint, facts.last_action) == (fingerprint, action_id):
             return facts
         body = await self._api.get(_path(facts.ref))
         require_unchanged(facts, body)
-        _require_version(facts.ref, body)
-        entries = await self._history(body)
-        if not entries:
-            raise UnsupportedError(
-                f"no earlier version of {facts.ref} can be read: KServe keeps none, and there is no"
-                f" Deployment {_predictor(facts.ref.name)} with ReplicaSets; use Standard mode, or"
-                " move traffic back by canaryTrafficPercent"
-            )
-        chosen = revisions.newest(entries, facts.ref, fingerprint)
-        return await self._patch(body, action_id, *_restored(body, chosen.template))
+        chosen = _chosen(await self._past(body), facts.ref, fingerprint)
+        changes = [
+            {"op": "replace", "path": pointer("spec", "predictor", *map(str, place)), "value": one}
+            for place, one in chosen.values.items()
+        ]
+        return await self._patch(body, action_id, changes)
 
     async def restart(self, facts: WorkloadFacts, action_id: str) -> WorkloadFacts:
         """Replace all predictor pods, by an annotation that KServe copies to them."""
         if facts.last_action == action_id:
             return facts
-        spec = {"predictor": {"annotations": {RESTARTED_BY: action_id}}}
-        patch = merge_patch(facts, action_id, spec)
+        notes = {RESTARTED_BY: action_id, ACTION_ID: action_id}
+        patch = {
+            "metadata": {"resourceVersion": facts.resource_version},
+            "spec": {"predictor": {"annotations": notes}},
+        }
         return await self._facts(await self._api.merge_patch(_path(facts.ref), patch))
 
     async def pause(self, facts: WorkloadFacts, action_id: str) -> WorkloadFacts:
@@ -97,7 +117,7 @@ class InferenceServiceWorkload:
     async def adopt(
         self, facts: WorkloadFacts, source: WorkloadFacts, action_id: str
     ) -> WorkloadFacts:
-        """Take over the model, or the containers, of the predictor of another InferenceService."""
+        """Take over the predictor of another InferenceService; name, labels and size stay."""
         if facts.last_action == action_id:
             return facts
         if source.ref.kind != "InferenceService":
@@ -108,61 +128,78 @@ class InferenceServiceWorkload:
         body = await self._api.get(_path(facts.ref))
         require_unchanged(facts, body)
         other = await self._api.get(_path(source.ref))
-        _require_version(source.ref, other)
-        if _fingerprint(other) != source.fingerprint:
+        if fingerprint(other) != source.fingerprint:
             raise ConflictError(f"the predictor of {source.ref} changed since it was read")
-        return await self._patch(body, action_id, *_taken_over(body, other))
+        return await self._patch(body, action_id, taken_over(body, other))
 
-    async def _patch(self, body: Json, action_id: str, *changes: Operation) -> WorkloadFacts:
-        metadata = body["metadata"]
-        patch = json_patch(metadata, action_id, *changes)
-        return await self._facts(await self._api.json_patch(_path(_ref(metadata)), patch))
+    async def _patch(
+        self, body: Json, action_id: str, changes: Iterable[Operation]
+    ) -> WorkloadFacts:
+        metadata, root = body["metadata"], ("spec", "predictor", "annotations")
+        version = metadata["resourceVersion"]
+        guard = {"op": "replace", "path": "/metadata/resourceVersion", "value": version}
+        mark = {"op": "add", "path": pointer(*root), "value": {ACTION_ID: action_id}}
+        if predictor(body).get("annotations"):
+            mark = {"op": "add", "path": pointer(*root, ACTION_ID), "value": action_id}
+        patched = await self._api.json_patch(_path(_ref(metadata)), [guard, *changes, mark])
+        return await self._facts(patched)
 
     async def _facts(self, body: Json) -> WorkloadFacts:
-        return workload_facts(body, await self._deployment(body))
+        return workload_facts(body, await self._made(body))
 
-    async def _deployment(self, body: Json) -> Json | None:
-        """Return the Deployment of the predictor, if there is one that is its own."""
+    async def _made(self, body: Json) -> Json | None:
+        """Return what KServe made of the predictor, if there is one that is its own."""
         metadata = body["metadata"]
-        name = _predictor(metadata["name"])
-        path = namespaced("apps/v1", metadata["namespace"], "deployments", name)
+        names = (metadata["name"], predictor(body).get("name"), "predictor")
+        kind = (_KNATIVE, "services") if _is_knative(body) else ("apps/v1", "deployments")
+        name = "-".join(one for one in names if one)
+        path = namespaced(kind[0], metadata["namespace"], kind[1], name)
         try:
             found = await self._api.get(path)
         except NotFoundError:
             return None
         return found if controller(found).get("uid") == metadata["uid"] else None
 
-    async def _history(self, body: Json) -> tuple[Entry, ...]:
-        made = await self._deployment(body)
+    async def _past(self, body: Json) -> tuple[Past, ...]:
+        made = await self._made(body)
         if made is None:
             return ()
-        found = deployment.history(await owned(self._api, made, "apps/v1", "replicasets"))
-        versions = ((one, _served(body, one.template)) for one in found)
-        return tuple(replace(one, template=version) for one, version in versions if version)
+        if not _is_knative(body):
+            found = await owned(self._api, made, "apps/v1", "replicasets")
+            return past(body, deployment.history(found))
+        metadata = made["metadata"]
+        found = await self._api.list(
+            namespaced(_KNATIVE, metadata["namespace"], "revisions"),
+            labelSelector=f"serving.knative.dev/serviceUID={metadata['uid']}",
+        )
+        return past(body, [_entry(one) for one in found])
 
 
 def workload_facts(body: Mapping[str, Any], made: Mapping[str, Any] | None) -> WorkloadFacts:
-    """Return what an InferenceService says, and the Deployment ``made`` of its predictor.
-
-    Without one the status counts no pods: all are taken for ready once it is.
-    """
-    metadata = body["metadata"]
+    """Return what an InferenceService says, and what KServe ``made`` of its predictor."""
+    metadata, is_ready = body["metadata"], _condition(body, "Ready") == "True"
+    desired = max(1, predictor(body).get("minReplicas") or 1)
+    template = pod_template(made) if made else {"spec": predictor(body)}
     facts = WorkloadFacts(
         ref=_ref(metadata),
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
-        fingerprint=_fingerprint(body),
-        desired=(desired := max(1, _predictor_spec(body).get("minReplicas") or 1)),
-        ready=desired if _condition(body, "Ready") == "True" else 0,
-        rolled_out=_rolled_out(body),
+        fingerprint=fingerprint(body),
+        desired=desired,
+        ready=desired if is_ready else 0,
+        rolled_out=bool(made) and is_ready and _is_loaded(body) and is_made(body, template),
         changed=_when_ready(body),
-        last_action=last_action(metadata),
-        images=images({"spec": _predictor_spec(body)}),
+        last_action=marked_by(body),
+        images=images(template),
+        configuration=configuration(metadata["namespace"], template),
         manager=last_manager(metadata),
         gitops=owner(metadata),
     )
     if made is None:
         return facts
+    if _is_knative(body):
+        done = _is_knative_done(made) and predictor(body).get("canaryTrafficPercent", _ALL) == _ALL
+        return replace(facts, rolled_out=facts.rolled_out and done)
     pods = deployment.workload_facts(made)
     return replace(
         facts,
@@ -170,86 +207,63 @@ def workload_facts(body: Mapping[str, Any], made: Mapping[str, Any] | None) -> W
         ready=pods.ready,
         rolled_out=facts.rolled_out and pods.rolled_out,
         changed=pods.changed,
-        images=pods.images,
-        configuration=pods.configuration,
     )
 
 
-def _version(body: Mapping[str, Any]) -> Json | None:
-    """Return what of the predictor can be restored, ``None`` where it has another form."""
-    predictor = _predictor_spec(body)
-    model, containers = predictor.get("model"), predictor.get("containers")
-    if model is not None:
-        names = ["storageUri", *(name for name in _OPTIONAL if model.get(name))]
-        return {name: model.get(name) for name in names} if model.get("storageUri") else None
-    return {"image": containers[0]["image"]} if containers and "image" in containers[0] else None
+def _chosen(known: tuple[Past, ...], ref: ObjectRef, fingerprint: str) -> Past:
+    """Return the newest earlier revision with ``fingerprint``.
 
+    Raises:
+        UnsupportedError: it cannot be told what that revision was, or not all of it.
+        NotFoundError: all revisions that are left are others.
 
-def _served(body: Mapping[str, Any], template: Mapping[str, Any]) -> Json | None:
-    """Return the version that pods of ``template`` serve, of the form that ``body`` has now."""
-    version = _version(body)
-    containers = template["spec"].get("containers") or ()
-    image = next((one.get("image", "") for one in containers if one["name"] == _SERVER), "")
-    known = {
-        "storageUri": _source_uri(template),
-        "image": image,
-        "runtimeVersion": image.rpartition("/")[2].partition(":")[2],
-    }
-    served = {name: known[name] for name in version or ()}
-    return served if served and all(served.values()) else None
-
-
-def _source_uri(template: Mapping[str, Any]) -> str:
-    annotations = (template.get("metadata") or {}).get("annotations") or {}
-    if _SOURCE_URI in annotations:
-        return str(annotations[_SOURCE_URI])
-    for one in template["spec"].get("initContainers") or ():
-        if one["name"] == _INITIALIZER and one.get("args"):
-            return str(one["args"][0])
-    return ""
-
-
-def _restored(body: Mapping[str, Any], version: Mapping[str, Any]) -> Iterator[Operation]:
-    root = "/spec/predictor/model"
-    if "model" not in _predictor_spec(body):
-        root = "/spec/predictor/containers/0"
-    for name, value in version.items():
-        yield {"op": "add", "path": f"{root}/{name}", "value": value}
-
-
-def _taken_over(body: Mapping[str, Any], source: Mapping[str, Any]) -> Iterator[Operation]:
-    own, other = _predictor_spec(body), _predictor_spec(source)
-    for name in ("model", "containers"):
-        path = f"/spec/predictor/{name}"
-        if name in other:
-            yield {"op": "add", "path": path, "value": other[name]}
-        elif name in own:
-            yield {"op": "remove", "path": path}
-
-
-def _fingerprint(body: Mapping[str, Any]) -> str:
-    """Return a fingerprint of the version; of the whole predictor where it has another form."""
-    return template_fingerprint(_version(body) or {"predictor": _predictor_spec(body)})
-
-
-def _require_version(ref: ObjectRef, body: Mapping[str, Any]) -> None:
-    if _version(body) is None:
-        raise UnsupportedError(
-            f"{ref} names its model neither by spec.predictor.model.storageUri nor by the image of"
-            " spec.predictor.containers[0], so its version cannot be changed; name it so"
+    """
+    for one in known:
+        if one.values and one.spec_fingerprint == fingerprint:
+            return one
+    if known and all(one.complete for one in known):
+        raise NotFoundError(
+            f"revision {fingerprint} of {ref} is gone: no pod template of it is left; perhaps"
+            " revisionHistoryLimit is too small"
         )
-
-
-def _rolled_out(body: Mapping[str, Any]) -> bool:
-    status = body.get("status") or {}
-    predictor = (status.get("components") or {}).get("predictor") or {}
-    transition = (status.get("modelStatus") or {}).get("transitionStatus")
-    return (
-        (status.get("observedGeneration") or 0) >= (body["metadata"].get("generation") or 0)
-        and _condition(body, "Ready") == "True"
-        and transition in {None, "", "UpToDate"}
-        and predictor.get("latestReadyRevision") == predictor.get("latestCreatedRevision")
+    raise UnsupportedError(
+        f"revision {fingerprint} of {ref} cannot be put back: KServe keeps no earlier spec, and"
+        " of its pods only the storageUri and the image of the model can be read; apply the earlier"
+        " InferenceService again"
     )
+
+
+def _entry(revision: Mapping[str, Any]) -> Entry:
+    """Return a Knative Revision as an entry of a history."""
+    metadata = revision["metadata"]
+    number = str((metadata.get("labels") or {}).get(_NUMBER, ""))
+    return Entry(
+        name=metadata["name"],
+        number=int(number) if number.isdecimal() else 0,
+        template={"metadata": without_knative(metadata), "spec": revision["spec"]},
+        created=datetime.fromisoformat(metadata["creationTimestamp"]),
+    )
+
+
+def _is_knative(body: Mapping[str, Any]) -> bool:
+    annotations = body["metadata"].get("annotations") or {}
+    mode = (body.get("status") or {}).get("deploymentMode") or annotations.get(_MODE)
+    return mode in _KNATIVE_MODES
+
+
+def _is_knative_done(service: Mapping[str, Any]) -> bool:
+    status = service.get("status") or {}
+    return (
+        (status.get("observedGeneration") or 0) >= (service["metadata"].get("generation") or 0)
+        and _condition(service, "Ready") == "True"
+        and bool(status.get("latestCreatedRevisionName"))
+        and status["latestCreatedRevisionName"] == status.get("latestReadyRevisionName")
+    )
+
+
+def _is_loaded(body: Mapping[str, Any]) -> bool:
+    status = (body.get("status") or {}).get("modelStatus") or {}
+    return status.get("transitionStatus") in {None, "", "UpToDate"}
 
 
 def _condition(body: Mapping[str, Any], kind: str) -> str:
@@ -264,15 +278,6 @@ def _when_ready(body: Mapping[str, Any]) -> datetime | None:
         if one.get("type") == "PredictorReady" and one.get("lastTransitionTime"):
             return datetime.fromisoformat(one["lastTransitionTime"])
     return None
-
-
-def _predictor_spec(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = body["spec"].get("predictor") or {}
-    return found
-
-
-def _predictor(name: str) -> str:
-    return f"{name}-predictor"
 
 
 def _ref(metadata: Mapping[str, Any]) -> ObjectRef:

@@ -17,7 +17,10 @@ from backstop.core.weights import Services
 from backstop.ports import InvalidError, KubeApi
 
 _GROUP_VERSION: Final = "networking.istio.io/v1"
+_MESSAGE_LIMIT: Final = 300
 _WHOLE: Final = 100
+MAX_WEIGHT: Final = 2**31 - 1
+"""The largest weight that Istio allows; weights are relative, so they need not sum to 100."""
 
 
 class VirtualServiceTraffic:
@@ -40,7 +43,8 @@ class VirtualServiceTraffic:
         """Set weights by route index and Service name; nothing is sent when they are so already.
 
         Raises:
-            InvalidError: ``weights`` speaks of what ``facts`` does not, or is out of range.
+            InvalidError: ``weights`` speaks of what ``facts`` does not, is out of range, or leaves
+                a route with no traffic for anybody.
 
         """
         changes = list(_changes(facts, weights))
@@ -132,11 +136,15 @@ def _changes(
     known = {rule.index: rule for rule in facts.rules}
     for index, by_service in weights.items():
         rule = known.get(index)
+        if rule is not None and not any({**rule.weights, **by_service}.values()):
+            raise InvalidError(f"HTTP route {index} of {facts.ref} would send traffic to nobody")
         for service, weight in by_service.items():
             if rule is None or service not in rule.weights:
                 raise InvalidError(f"{facts.ref} lists no Service {service} in HTTP route {index}")
-            if not 0 <= weight <= _WHOLE:
-                raise InvalidError(f"weight {weight} for {service} is not between 0 and {_WHOLE}")
+            if not 0 <= weight <= MAX_WEIGHT:
+                raise InvalidError(
+                    f"weight {weight} for Service {service} is not between 0 and {MAX_WEIGHT}"
+                )
             if rule.weights[service] != weight:
                 yield {
                     "op": "add",
@@ -146,16 +154,32 @@ def _changes(
 
 
 def _accepted(body: Mapping[str, Any], generation: int) -> tuple[int | None, str]:
-    """Return the generation that Istio has taken over; it tells only of what went wrong."""
+    """Return the generation that Istio has taken over, or ``None`` and why not.
+
+    It tells only of what went wrong, and what it says of an older generation holds no longer.
+    """
     status = body.get("status") or {}
+    seen = _generation(status, generation)
+    if seen < generation:
+        return seen, ""
     for message in status.get("validationMessages") or ():
         if message.get("level") == "ERROR":
             code = (message.get("type") or {}).get("code", "")
-            return None, one_line(f"Istio refuses it: {code}", 300)
+            return None, one_line(f"Istio refuses it: {code}", _MESSAGE_LIMIT)
     for condition in status.get("conditions") or ():
-        if condition.get("type") == "Reconciled" and condition.get("status") == "False":
-            return None, one_line(str(condition.get("message", "not reconciled yet")), 300)
-    return generation, ""
+        if condition.get("type") != "Reconciled":
+            continue
+        seen = _generation(condition, generation)
+        if condition.get("status") == "False" and seen >= generation:
+            said = str(condition.get("message") or "Istio has not reconciled it yet")
+            return None, one_line(said, _MESSAGE_LIMIT)
+    return min(seen, generation), ""
+
+
+def _generation(report: Mapping[str, Any], otherwise: int) -> int:
+    """Return the generation that a report is about; the schema allows a number or a text."""
+    text = str(report.get("observedGeneration") or "")
+    return int(text) if text.isdecimal() and int(text) else otherwise
 
 
 def _path(ref: ObjectRef) -> str:

@@ -30,6 +30,7 @@ from backstop.ports import InvalidError, UnsupportedError
 
 BOTH = Services("target", "next", None)
 NGINX = "nginx.ingress.kubernetes.io"
+UNRECONCILED = {"type": "Reconciled", "status": "False"}
 
 
 class Objects:
@@ -144,10 +145,16 @@ def test_subsets_of_one_service_cannot_be_told_apart():
             "Istio refuses it: IST0101",
         ),
         ({"validationMessages": [{"level": "WARNING", "type": {"code": "IST1"}}]}, 3, ""),
+        ({"observedGeneration": "3"}, 3, ""),
+        ({"observedGeneration": 2}, 2, ""),
+        ({"observedGeneration": "2", "validationMessages": [{"level": "ERROR"}]}, 2, ""),
+        ({"conditions": [UNRECONCILED | {"observedGeneration": 2}]}, 2, ""),
+        ({"conditions": [UNRECONCILED]}, None, "Istio has not reconciled it yet"),
+        ({"conditions": [{"type": "Other", "status": "False"}]}, 3, ""),
     ],
 )
 def test_istio_tells_only_of_what_went_wrong(status, accepted, message):
-    """Silence is acceptance."""
+    """Silence is acceptance, and what it said of an older generation holds no longer."""
     found = istio.route_facts(in_cluster(virtual_service(), **status), BOTH)
     assert (found.accepted_generation, found.message) == (accepted, message)
 
@@ -155,7 +162,9 @@ def test_istio_tells_only_of_what_went_wrong(status, accepted, message):
 @pytest.mark.parametrize(
     ("weights", "said"),
     [
-        ({1: {"target": 101}}, "weight 101 for target is not between 0 and 100"),
+        ({1: {"target": -1}}, "weight -1 for Service target is not between 0 and 2147483647"),
+        ({1: {"target": 2**31}}, "weight 2147483648 for Service target is not between"),
+        ({1: {"target": 0}}, "HTTP route 1 of VirtualService/model would send traffic to nobody"),
         ({1: {"other": 1}}, "lists no Service other in HTTP route 1"),
         ({0: {"target": 1}}, "lists no Service target in HTTP route 0"),
     ],
@@ -277,7 +286,10 @@ async def test_pods_are_the_split_and_are_waited_for():
         Objects(scaled("target", 3, 2), scaled("next", 1, 1))
     )
     waiting = await router.read(ref, BOTH)
-    assert (waiting.in_effect, waiting.message) == (False, "3 of 4 pods are ready")
+    assert (waiting.in_effect, waiting.message) == (
+        False,
+        "waiting for 1 of 4 pods to become ready",
+    )
 
 
 @pytest.mark.parametrize(

@@ -41,9 +41,13 @@ class IngressTraffic:
         """Set the weight of the canary; nothing is sent when it is so already.
 
         Raises:
-            InvalidError: ``weights`` speaks of what ``facts`` does not.
+            InvalidError: ``weights`` speaks of what ``facts`` does not, or is out of range.
 
         """
+        if not weights:
+            return facts
+        if not facts.rules:
+            raise InvalidError(f"{facts.ref} has no weight to set: {facts.message}")
         (rule,) = facts.rules
         asked = dict(weights.get(rule.index, {}))
         if set(weights) - {rule.index} or set(asked) - set(rule.weights):
@@ -51,6 +55,11 @@ class IngressTraffic:
         (canary,) = rule.places
         if asked.get(canary, rule.weights[canary]) == rule.weights[canary]:
             return facts
+        total = facts.grain or _WHOLE
+        if not 0 <= asked[canary] <= total:
+            raise InvalidError(
+                f"weight {asked[canary]} for Service {canary} is not between 0 and {total}"
+            )
         pointer = f"/metadata/annotations/{_WEIGHT.replace('/', '~1')}"
         changed = await self._api.json_patch(
             _path(facts.ref),

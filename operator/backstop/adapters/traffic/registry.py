@@ -60,7 +60,10 @@ WATCHED: Final[Mapping[str, Resource]] = {
 def facts_of(kind: str, body: Mapping[str, Any], services: Services) -> RouteFacts | None:
     """Return what an object of ``kind`` says, ``None`` where one object does not tell all."""
     known = KINDS.get(kind)
-    return known.facts(body, services) if known is not None and known.facts else None
+    if known is None or known.facts is None:
+        return None
+    # An item of a list carries no kind of its own.
+    return known.facts({**body, "kind": kind}, services)
 
 
 class Routers:

@@ -64,10 +64,16 @@ class ReplicaRatioTraffic:
             InvalidError: ``weights`` speaks of what ``facts`` does not.
 
         """
+        if not weights:
+            return facts
+        if not facts.rules:
+            raise InvalidError(f"{facts.ref} cannot be divided: {facts.message}")
         (rule,) = facts.rules
         asked = dict(weights.get(rule.index, {}))
         if set(asked) - set(rule.weights):
             raise InvalidError(f"{facts.ref} splits between {' and '.join(rule.weights)} only")
+        if any(replicas < 0 for replicas in asked.values()):
+            raise InvalidError(f"{facts.ref} cannot have fewer than 0 pods")
         bodies = await self._read(facts.ref.namespace, tuple(rule.weights))
         if _version(bodies) != facts.resource_version:
             raise ConflictError(f"{facts.ref} changed since it was read")
@@ -92,28 +98,43 @@ class ReplicaRatioTraffic:
 
 def _facts(ref: ObjectRef, bodies: list[dict[str, Any]]) -> RouteFacts:
     weights = {body["metadata"]["name"]: _replicas(body) for body in bodies}
-    ready = sum((body.get("status") or {}).get("readyReplicas") or 0 for body in bodies)
-    wanted = sum(weights.values())
-    settled = all(
-        ((body.get("status") or {}).get("readyReplicas") or 0) == _replicas(body)
-        and ((body.get("status") or {}).get("replicas") or 0) == _replicas(body)
-        for body in bodies
-    )
+    waiting, undivided = _waiting(bodies), _undivided(weights)
     newest = max(bodies, key=lambda body: int(body["metadata"]["resourceVersion"]))
     return RouteFacts(
         ref=ref,
         uid=bodies[0]["metadata"].get("uid", ""),
         resource_version=_version(bodies),
         generation=1,
-        accepted_generation=1 if settled else None,
-        rules=(RuleWeights(0, weights),) if wanted else (),
-        message="" if settled else f"{ready} of {wanted} pods are ready",
-        grain=wanted,
+        accepted_generation=None if waiting else 1,
+        rules=() if undivided else (RuleWeights(0, weights),),
+        message=undivided or waiting,
+        grain=sum(weights.values()),
         piecemeal=True,
         parts=tuple(ObjectRef("Deployment", ref.namespace, name) for name in weights),
         manager=last_manager(newest["metadata"]),
         gitops=next(filter(None, (owner(body["metadata"]) for body in bodies)), ""),
     )
+
+
+def _waiting(bodies: list[dict[str, Any]]) -> str:
+    """Return which pods are still to become ready or to end; empty when all are as wanted."""
+    wanted = missing = surplus = 0
+    for body in bodies:
+        status, replicas = body.get("status") or {}, _replicas(body)
+        wanted += replicas
+        missing += max(0, replicas - (status.get("readyReplicas") or 0))
+        surplus += max(0, (status.get("replicas") or 0) - replicas)
+    if missing:
+        return f"waiting for {missing} of {wanted} pods to become ready"
+    return f"waiting for {surplus} pods to end" if surplus else ""
+
+
+def _undivided(weights: Mapping[str, int]) -> str:
+    """Return why there is nothing to divide; a single pod would be moved as a whole."""
+    target, candidate = weights
+    if sum(weights.values()) > 1 or weights[candidate]:
+        return ""
+    return f"Deployment {target} needs at least 2 pods, so that {candidate} can get a part of them"
 
 
 def _version(bodies: list[dict[str, Any]]) -> str:

@@ -31,7 +31,8 @@ class ServiceSelectorTraffic:
         """Return which of ``services`` has the traffic; no rule where it is none of them.
 
         Raises:
-            InvalidError: the front Service is one of ``services``, or two select the same pods.
+            InvalidError: the front Service is one of ``services``, or two of them select the same
+                pods, or one selects none by itself.
 
         """
         if ref.name in services.named:
@@ -43,7 +44,7 @@ class ServiceSelectorTraffic:
             self._service(ref.namespace, ref.name),
             *(self._service(ref.namespace, name) for name in sorted(services.named)),
         )
-        selectors = {one["metadata"]["name"]: _selector(one) for one in found}
+        selectors = _selectors(found)
         if len({tuple(sorted(one.items())) for one in selectors.values()}) < len(selectors):
             names = ", ".join(sorted(selectors))
             raise InvalidError(f"two of the Services {names} select the same pods")
@@ -58,6 +59,10 @@ class ServiceSelectorTraffic:
             InvalidError: none or several Services are to have traffic.
 
         """
+        if not weights:
+            return facts
+        if not facts.rules:
+            raise InvalidError(f"{facts.ref} cannot be switched: {facts.message}")
         (rule,) = facts.rules
         chosen = [name for name, weight in weights.get(rule.index, {}).items() if weight]
         if len(chosen) != 1 or chosen[0] not in rule.weights:
@@ -67,7 +72,7 @@ class ServiceSelectorTraffic:
         named = await asyncio.gather(
             *(self._service(facts.ref.namespace, name) for name in sorted(rule.weights))
         )
-        selectors = {one["metadata"]["name"]: _selector(one) for one in named}
+        selectors = _selectors(named)
         changed = await self._api.json_patch(
             _path(facts.ref.namespace, facts.ref.name),
             [
@@ -104,6 +109,15 @@ def _facts(front: Mapping[str, Any], selectors: Mapping[str, Mapping[str, str]])
         manager=last_manager(metadata),
         gitops=owner(metadata),
     )
+
+
+def _selectors(services: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
+    found = {one["metadata"]["name"]: _selector(one) for one in services}
+    for name, selector in found.items():
+        # Without a selector the cluster would leave the front Service's endpoints as they are.
+        if not selector:
+            raise InvalidError(f"Service {name} has no selector that could be taken over: add one")
+    return found
 
 
 def _selector(service: Mapping[str, Any]) -> dict[str, str]:

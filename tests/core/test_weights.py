@@ -201,3 +201,25 @@ def test_a_router_that_can_only_switch_gives_all_or_nothing():
     assert weights.probe(rules, services, 5, 1) == {0: {"fraud": 1, "simple": 0}}
     closed = weights.close_circuit(rules, services, [], without_candidate=False, grain=1)
     assert closed == {0: {"fraud": 1, "simple": 0}}
+
+
+# A write of several requests
+
+BEFORE, AFTER = {0: {"fraud": 3, "next": 1}}, {0: {"fraud": 1, "next": 3}}
+
+
+@pytest.mark.parametrize(
+    ("live", "between"),
+    [
+        (BEFORE, True),
+        (AFTER, True),
+        ({0: {"fraud": 3, "next": 3}}, True),
+        ({0: {"fraud": 3, "next": 2}}, False),
+        ({0: {"fraud": 3, "other": 1}}, False),
+        ({}, False),
+        ({1: {"fraud": 3, "next": 1}}, False),
+    ],
+)
+def test_a_half_done_write_is_told_from_what_someone_else_wrote(live, between):
+    """Each weight is then that of before or of after."""
+    assert weights.is_between(live, BEFORE, AFTER) is between

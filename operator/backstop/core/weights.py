@@ -125,6 +125,15 @@ def from_text(text: str) -> RuleMap:
     }
 
 
+def is_between(live: RuleMap, before: RuleMap, after: RuleMap) -> bool:
+    """Return whether each live weight is that of before or of after, as in a half-done write."""
+    return live.keys() == before.keys() == after.keys() and all(
+        weight in {before[index].get(name), after[index].get(name)}
+        for index, rule in live.items()
+        for name, weight in rule.items()
+    )
+
+
 TRAFFIC_STEPS = frozenset(
     {
         StepKind.OPEN_CIRCUIT,

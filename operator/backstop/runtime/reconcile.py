@@ -300,6 +300,7 @@ class Reconciler:
                 services,
                 saved,
                 without_candidate=trial is not None and trial.phase == "Aborted",
+                grain=facts.grain,
             )
             await traffic.write(facts, asked)
         except NotFoundError:

@@ -72,13 +72,17 @@ class MoveTraffic:
             return f"{_NO_ROUTER} any more"
         known = facts if isinstance(facts, RouteFacts) else None
         known = known or await self.traffic.read(ref, services)
-        live = weights.to_text(weights.current(known.rules, services))
+        split = weights.current(known.rules, services)
+        live, after = weights.to_text(split), weights.from_text(action.after)
         if live == action.after:
             learn(known)
             return ""
-        if live != action.before and not known.piecemeal:
+        begun = known.piecemeal and weights.is_between(
+            split, weights.from_text(action.before), after
+        )
+        if live != action.before and not begun:
             return f"the weights of {ref} were changed by someone else to {live}"
-        learn(await self.traffic.write(known, weights.from_text(action.after)))
+        learn(await self.traffic.write(known, after))
         return ""
 
 

@@ -3,11 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from tests.core.build import deployment, route
 
 from backstop.core.facts import ObjectRef
 from backstop.core.weights import Services
-from backstop.runtime.cluster import Cluster
+from backstop.runtime.cluster import Cluster, _of_route
 
 SERVICES = Services(target="fraud", candidate=None, fallback="simple")
 REF = ObjectRef("HTTPRoute", "demo", "fraud")
@@ -56,3 +57,39 @@ def test_versions_that_are_no_numbers_are_not_compared():
     facts = replace(route({"fraud": 1}), resource_version="a")
     known.learn(facts, SERVICES)
     assert known._routes[REF, SERVICES].facts == facts
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "said"),
+    [
+        ("HTTPRoute", "not reported", "no rule that lists fraud and simple; add the missing"),
+        ("GRPCRoute", "not reported", "the missing backendRefs with weight 0"),
+        ("VirtualService", "", "the missing destinations with weight 0"),
+        ("VirtualService", "Istio refuses it", "the missing destinations with weight 0"),
+        ("Ingress", "one canary only", "Ingress/fraud: one canary only"),
+        ("InferenceService", "", "the missing ones with weight 0"),
+    ],
+)
+def test_a_router_without_a_rule_says_what_to_add(kind, message, said):
+    """In the words of its kind."""
+    ref = ObjectRef(kind, "demo", "fraud")
+    problem = _of_route(replace(route(), ref=ref, rules=(), message=message), SERVICES)
+    assert problem is not None
+    assert said in problem.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "said"),
+    [
+        ("GRPCRoute", "no listener", "no gateway has accepted the newest GRPCRoute/fraud yet no"),
+        ("ReplicaRatio", "waiting for 1 of 4 pods", "ReplicaRatio/fraud is not in effect yet: wai"),
+        ("VirtualService", "", "is not in effect yet: its controller has not seen it"),
+    ],
+)
+def test_a_router_that_is_not_in_effect_says_what_is_waited_for(kind, message, said):
+    """Only some kinds have gateways."""
+    ref = ObjectRef(kind, "demo", "fraud")
+    facts = replace(route({"fraud": 1}), ref=ref, accepted_generation=None, message=message)
+    problem = _of_route(facts, SERVICES)
+    assert problem is not None
+    assert said in problem.message

@@ -35,6 +35,14 @@ READ_AGAIN: Final = 15.0
 READ_AGAIN_BUSY: Final = 1.0
 """The same while something is under way."""
 
+_BACKENDS: Final = "backendRefs"
+_LISTS: Final = {
+    "HTTPRoute": _BACKENDS,
+    "GRPCRoute": _BACKENDS,
+    "VirtualService": "destinations",
+}
+"""Where a rule of each kind lists its Services."""
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -201,12 +209,17 @@ def _of_route(facts: RouteFacts, services: Services) -> Problem | None:
     """Return what is wrong with a router that exists."""
     ref = facts.ref
     if not facts.rules:
-        names = " and ".join(sorted(services.named))
-        said = f"{ref} has no rule that lists {names}; add the missing backendRefs with weight 0"
-        said = f"{ref}: {facts.message}" if facts.message and ref.kind != "HTTPRoute" else said
+        said = f"{ref}: {facts.message}"
+        if ref.kind in _LISTS or not facts.message:
+            names, listed = " and ".join(sorted(services.named)), _LISTS.get(ref.kind, "ones")
+            said = f"{ref} has no rule that lists {names}; add the missing {listed} with weight 0"
         return Problem(ConditionType.ROUTE_READY, Reason.ROUTE_HAS_NO_RULE, said, stalled=True)
     if not facts.in_effect:
         said = f"no gateway has accepted the newest {ref} yet {facts.message}".strip()
+        if _LISTS.get(ref.kind) != _BACKENDS:
+            said = (
+                f"{ref} is not in effect yet: {facts.message or 'its controller has not seen it'}"
+            )
         return Problem(ConditionType.ROUTE_READY, Reason.ROUTE_NOT_ACCEPTED, said)
     if facts.unresolved:
         said = f"{ref}: {facts.unresolved}; correct the Service or its port"

@@ -1,6 +1,7 @@
-"""Provides the custom resource definitions that the gateway needs, from the pinned Go modules.
+"""Provides custom resource definitions from pinned Go modules.
 
-They are kept as JSON in the cache, so a later start needs neither Go nor a YAML parser.
+Those that the gateway needs are part of the lab; those of other projects are for tests. All are
+kept as JSON in the cache, so a later start needs neither Go nor a YAML parser.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from backstop_lab.binaries import MODULES, cache_directory, module_version
 from backstop_lab.errors import LabError
@@ -25,17 +26,42 @@ _SOURCES = (
 )
 
 
+class Foreign(NamedTuple):
+    """The definitions of another project: a module, its checksum as in a go.sum, and its files."""
+
+    module: str
+    version: str
+    checksum: str
+    pattern: str
+
+
 FOREIGN = (
-    ("istio.io/api", "1.31.1", "kubernetes/customresourcedefinitions.gen.yaml"),
-    (
+    Foreign(
+        "istio.io/api",
+        "1.31.1",
+        "h1:5Yb5ihcz4YQsCkciusK7DnFpBMwRB6EFWeUKH1Atuyk=",
+        "kubernetes/customresourcedefinitions.gen.yaml",
+    ),
+    Foreign(
         "github.com/kserve/kserve",
         "0.20.0",
+        "h1:Bs7HxmGV4KFqqptDcWseKv+mwD4YOYHJWcuVgPG2Gug=",
         "config/crd/full/**/serving.kserve.io_inferenceservices.yaml",
     ),
-    ("github.com/argoproj/argo-rollouts", "1.9.1", "manifests/crds/*.yaml"),
-    ("github.com/fluxcd/flagger", "1.44.0", "artifacts/flagger/crd.yaml"),
+    Foreign(
+        "github.com/argoproj/argo-rollouts",
+        "1.9.1",
+        "h1:+oZciUkeJYVb1vPMOhat4JQlk525j/aT2yizEkVkjLs=",
+        "manifests/crds/*.yaml",
+    ),
+    Foreign(
+        "github.com/fluxcd/flagger",
+        "1.44.0",
+        "h1:JAb2mE3AAO5Y/JkfHy6xbFDPDPk9lGvqXwmtztNbdhw=",
+        "artifacts/flagger/crd.yaml",
+    ),
 )
-"""Module, version and files of the projects that Backstop works with, for tests of its adapters."""
+"""The projects that Backstop works with, for tests of its adapters."""
 
 
 def cached_at(cache_dir: Path | None = None) -> Path:
@@ -60,18 +86,31 @@ def _keep(kept: Path, definitions: list[dict[str, Any]]) -> None:
 
 
 def foreign(cache_dir: Path | None = None) -> Path:
-    """Return a JSON file with the definitions of `FOREIGN`, written on first use."""
+    """Return a JSON file with the definitions of `FOREIGN`, written on first use.
+
+    Raises:
+        LabError: Go cannot download a module, its checksum is another, or a file is not in it.
+    """
     key = hashlib.sha256(repr(FOREIGN).encode()).hexdigest()[:12]
     kept = (cache_dir or cache_directory()) / f"foreign-crds-{key}.json"
     if not kept.is_file():
         go = find_go(cache_directory())
-        found = [
-            document
-            for module, version, pattern in FOREIGN
-            for document in _documents(_download(go, module, version), pattern)
-        ]
-        _keep(kept, found)
+        _keep(kept, [document for one in FOREIGN for document in _foreign_documents(go, one)])
     return kept
+
+
+def _foreign_documents(go: Path, wanted: Foreign) -> list[dict[str, Any]]:
+    # Outside of any module, since no go.sum of ours knows these.
+    found = _download(go, wanted.module, wanted.version, Path("/"))
+    if found["Sum"] != wanted.checksum:
+        raise LabError(
+            f"{wanted.module} v{wanted.version} has checksum {found['Sum']} instead of"
+            f" {wanted.checksum}: nothing of it is used"
+        )
+    documents = list(_documents(Path(found["Dir"]), wanted.pattern))
+    if not documents:
+        raise LabError(f"{wanted.module} v{wanted.version} has no definition in {wanted.pattern}")
+    return documents
 
 
 def read(kept: Path) -> list[dict[str, Any]]:
@@ -102,13 +141,13 @@ def module_file(module: str, path: str) -> Path:
 
 def _module_directory(go: Path, module: str) -> Path:
     version = module_version((_FAMILY / "go.mod").read_text(), module)
-    return _download(go, module, version)
+    return Path(_download(go, module, version, _FAMILY)["Dir"])
 
 
-def _download(go: Path, module: str, version: str) -> Path:
+def _download(go: Path, module: str, version: str, directory: Path) -> dict[str, str]:
     done = subprocess.run(
         [go, "mod", "download", "-json", f"{module}@v{version}"],
-        cwd=_FAMILY,
+        cwd=directory,
         env=go_environment(),
         capture_output=True,
         text=True,
@@ -116,4 +155,5 @@ def _download(go: Path, module: str, version: str) -> Path:
     )
     if done.returncode != 0:
         raise LabError(f"Go cannot download {module} v{version}:\n{done.stdout}{done.stderr}")
-    return Path(json.loads(done.stdout)["Dir"])
+    answer: dict[str, str] = json.loads(done.stdout)
+    return answer

@@ -20,6 +20,7 @@ from tests.fakeapi.faults import Fault
 from tests.fakeapi.server import FakeApi
 
 from backstop.adapters.kube import KubernetesApi
+from backstop.adapters.workloads.defaults import quantity, without_defaults
 from backstop.adapters.workloads.mark import ACTION_ID
 from backstop.adapters.workloads.registry import KINDS, facts_of
 from backstop.adapters.workloads.rollout import RolloutWorkload, workload_facts
@@ -31,7 +32,9 @@ from backstop.ports import ConflictError, NotFoundError, UnsupportedError
 Json = dict[str, Any]
 REF = ObjectRef("Rollout", "demo", "model")
 PATH = f"{ROLLOUTS.format('demo')}/model"
-FIRST, SECOND = (template_fingerprint(template(number, **LABELS)) for number in (1, 2))
+FIRST, SECOND = (
+    template_fingerprint(without_defaults(template(number, **LABELS))) for number in (1, 2)
+)
 ELSEWHERE = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "trunk"}
 MOMENT = datetime(2026, 11, 1, 12, 30, 15, 999, tzinfo=UTC)
 
@@ -103,6 +106,38 @@ def test_a_template_elsewhere():
     del body["spec"]["template"]
     facts = workload_facts(body)
     assert (facts.fingerprint, facts.rolled_out, dict(facts.images)) == ("hash2", True, {})
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("1000m", "1"), ("0.5", "500m"), (2, "2"), ("1024Mi", "1Gi"), ("1e3", "1k"), ("x", "x")],
+)
+def test_quantities(one, other):
+    """One amount in two notations is one amount."""
+    assert quantity(one) == quantity(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (
+            {"ports": [{"containerPort": 1}]},
+            {"ports": [{"containerPort": 1, "protocol": "TCP"}]},
+            1,
+        ),
+        (
+            {"ports": [{"containerPort": 1}]},
+            {"ports": [{"containerPort": 1, "protocol": "UDP"}]},
+            0,
+        ),
+        ({}, {"securityContext": {}, "dnsPolicy": "ClusterFirst"}, 1),
+        ({"labels": {"protocol": "TCP"}}, {"labels": {}}, 0),
+        ({"volumes": [{"name": "a", "emptyDir": {}}]}, {"volumes": [{"name": "a"}]}, 0),
+    ],
+)
+def test_what_the_api_server_adds(one, other, same):
+    """Defaults make no difference; anything else does."""
+    assert (without_defaults(one) == without_defaults(other)) is bool(same)
 
 
 # Changes
@@ -229,7 +264,7 @@ async def test_stale_facts(rollouts, fake):
 
 async def test_a_revision_that_is_gone(rollouts, fake):
     """A template of somebody else's ReplicaSet is not a way back, and nothing is aborted."""
-    other = template_fingerprint(template(3, **LABELS))
+    other = template_fingerprint(without_defaults(template(3, **LABELS)))
     with pytest.raises(NotFoundError, match="revisionHistoryLimit"):
         await rollouts.rollback(await rollouts.read(REF), other, "act-1")
     assert fake.writes == []

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from backstop.adapters.paths import namespaced
 from backstop.adapters.workloads import revisions
+from backstop.adapters.workloads.defaults import without_defaults
 from backstop.adapters.workloads.mark import (
     Operation,
     json_patch,
@@ -86,7 +87,8 @@ class RolloutWorkload:
         _require_own_template(facts.ref, body)
         replica_sets = await self._replica_sets(body)
         chosen = revisions.newest(history(replica_sets), facts.ref, fingerprint)
-        change = {"op": "replace", "path": "/spec/template", "value": chosen.template}
+        exact = next(one for one in replica_sets if one["metadata"]["name"] == chosen.name)
+        change = {"op": "replace", "path": "/spec/template", "value": pod_template(exact)}
         if _stable_under_way(body, replica_sets) != fingerprint:
             return await self._patch(body, action_id, change)
         aborted = await self._abort(body, asked=True)
@@ -181,7 +183,7 @@ def workload_facts(body: Mapping[str, Any]) -> WorkloadFacts:
         ref=_ref(metadata),
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
-        fingerprint=template_fingerprint(template) if template else hashed,
+        fingerprint=_fingerprint(template) if template else hashed,
         desired=1 if replicas is None else replicas,
         ready=status.get("readyReplicas") or 0,
         rolled_out=_rolled_out(body),
@@ -196,12 +198,15 @@ def workload_facts(body: Mapping[str, Any]) -> WorkloadFacts:
 
 
 def history(replica_sets: Sequence[Mapping[str, Any]]) -> tuple[Entry, ...]:
-    """Return what ``replica_sets`` keep of the past; one without a number is left out."""
+    """Return what ``replica_sets`` keep of the past; one without a number is left out.
+
+    Templates come without defaults, as the Rollout's own is compared with them.
+    """
     return tuple(
         Entry(
             name=one["metadata"]["name"],
             number=int(number),
-            template=pod_template(one),
+            template=without_defaults(pod_template(one)),
             created=datetime.fromisoformat(one["metadata"]["creationTimestamp"]),
         )
         for one in replica_sets
@@ -219,8 +224,12 @@ def _stable_under_way(
         return None
     for one in replica_sets:
         if (one["metadata"].get("labels") or {}).get(_TEMPLATE_HASH) == stable:
-            return template_fingerprint(pod_template(one))
+            return _fingerprint(pod_template(one))
     return None
+
+
+def _fingerprint(template: Mapping[str, Any]) -> str:
+    return template_fingerprint(without_defaults(template))
 
 
 def _rolled_out(body: Mapping[str, Any]) -> bool:

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from backstop.adapters.paths import namespaced
+from backstop.adapters.workloads.defaults import without_defaults
 from backstop.adapters.workloads.template import pod_template, template_fingerprint
 from backstop.core.facts import WorkloadFacts
 from backstop.ports import ConflictError, KubeApi, UnsupportedError
@@ -37,6 +38,7 @@ async def source_template(api: KubeApi, source: WorkloadFacts) -> dict[str, Any]
             " spec.template"
         )
     template = pod_template(body)
-    if template_fingerprint(template) != source.fingerprint:
+    compared = without_defaults(template) if ref.kind == "Rollout" else template
+    if template_fingerprint(compared) != source.fingerprint:
         raise ConflictError(f"the template of {ref} changed since it was read")
     return template

@@ -1,10 +1,10 @@
-"""``/livez``, ``/readyz`` and ``/metrics`` over HTTP.
+"""``/livez``, ``/readyz``, ``/metrics`` and what else is asked of the operator over HTTP.
 
 Alive means that the scheduling loop has turned within the last 30 seconds; ready means that all
 monitors were listed, whether this replica acts or stands by.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -14,9 +14,16 @@ from backstop.runtime.metrics import REGISTRY
 
 
 async def serve(
-    host: str, port: int, *, alive: Callable[[], bool], ready: Callable[[], bool]
+    host: str,
+    port: int,
+    *,
+    alive: Callable[[], bool],
+    ready: Callable[[], bool],
+    more: Iterable[web.RouteDef] = (),
 ) -> web.AppRunner:
     """Start to serve on ``host``:``port``, and return the runner, for its ``cleanup``.
+
+    ``more`` are further routes to serve there.
 
     Raises:
         OutsideError: the address cannot be used.
@@ -39,6 +46,7 @@ async def serve(
             web.get("/livez", livez),
             web.get("/readyz", readyz),
             web.get("/metrics", metrics),
+            *more,
         ]
     )
     runner = web.AppRunner(app, access_log=None)

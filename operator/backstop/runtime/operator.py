@@ -24,7 +24,7 @@ from backstop.adapters.notify.events import EventRecorder
 from backstop.core.facts import ObjectRef
 from backstop.core.units import seconds
 from backstop.ports import MetricsSource, OutsideError
-from backstop.runtime import collector, health, metrics
+from backstop.runtime import collector, flagger_hook, health, metrics
 from backstop.runtime.act import Actor
 from backstop.runtime.cluster import Cluster
 from backstop.runtime.config import OperatorConfig
@@ -152,6 +152,10 @@ class Operator:
     def _is_referenced(self, ref: ObjectRef) -> bool:
         return self.watch.is_referenced(ref)
 
+    def _monitor(self, namespace: str, name: str) -> flagger_hook.Monitor | None:
+        record = self.loop.records.get((namespace, name))
+        return flagger_hook.Monitor(record.spec, record.status) if record else None
+
     async def lead(self) -> None:
         """Begin to act: every monitor is read afresh, as another replica may have written."""
         _LOG.info("acting: this replica holds the lease", identity=self.lease.identity)
@@ -207,6 +211,7 @@ class Operator:
             self.options.health_port,
             alive=self.loop.alive,
             ready=lambda: self.watch.synced,
+            more=flagger_hook.routes(self._monitor, acts=lambda: self.watch.active),
         )
         self.events.start()
         tasks = [

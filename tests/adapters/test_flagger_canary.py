@@ -9,10 +9,12 @@ from kubernetes.aio.client.configuration import Configuration
 from tests.adapters.foreign_bodies import (
     CANARIES,
     DEPLOYMENTS,
+    REPLICA_SETS,
     flagger_canary,
     flagger_primary,
     flagger_target,
     foreign_fields,
+    owners,
 )
 from tests.adapters.workload_bodies import workload
 from tests.fakeapi.server import FakeApi
@@ -29,7 +31,7 @@ from backstop.adapters.workloads.mark import ACTION_ID
 from backstop.adapters.workloads.registry import KINDS, WATCHED
 from backstop.adapters.workloads.template import RESTARTED_BY, template_fingerprint
 from backstop.core.facts import ObjectRef
-from backstop.ports import ConflictError, NotFoundError, UnsupportedError
+from backstop.ports import ConflictError, NotFoundError, UnavailableError, UnsupportedError
 
 Json = dict[str, Any]
 REF = ObjectRef("Canary", "demo", "fraud")
@@ -49,11 +51,12 @@ def seen(body: Json, version: str, **status: Any) -> Json:
     return body | {"metadata": body["metadata"] | more, "status": status}
 
 
-def parts(phase: str = "Succeeded", served: Json = SERVED) -> Parts:
+def parts(phase: str = "Succeeded", served: Json = SERVED, copied: int = 2) -> Parts:
+    """Return a Canary whose target carries version 2, and its primary version ``copied``."""
     return Parts(
         seen(flagger_canary(), "1", phase=phase),
         seen(flagger_target(), "2"),
-        seen(flagger_primary(1, "u1"), "3", **served),
+        seen(flagger_primary(copied, "u1"), "3", **served),
     )
 
 
@@ -79,14 +82,16 @@ def test_facts():
     [
         ("Initialized", SERVED, True),
         ("Succeeded", SERVED, True),
+        ("Failed", SERVED, True),
         ("Succeeded", SERVED | {"availableReplicas": 1}, False),
-        *((phase, SERVED, False) for phase in ("", "Initializing", "Progressing", "Failed")),
+        *((phase, SERVED, False) for phase in ("", "Initializing", "Progressing", "Waiting")),
         *((phase, SERVED, False) for phase in ("Promoting", "Finalising", "WaitingPromotion")),
     ],
 )
 def test_rolled_out(phase, served, done):
-    """It is rolled out once Flagger is done and all pods of the primary serve."""
+    """It is rolled out once Flagger is at rest and all pods of the primary run its template."""
     assert workload_facts(parts(phase, served)).rolled_out is done
+    assert not workload_facts(parts(phase, served, copied=1)).rolled_out
 
 
 def test_one_that_nobody_has_seen_yet():
@@ -109,7 +114,15 @@ def test_the_newest_mark_counts():
 
 def test_what_flagger_renames():
     """The primary's template, as the target carries it, is the template that was released."""
-    assert primary_template(parts()) == flagger_target(1)["spec"]["template"]
+    assert primary_template(parts(copied=1)) == flagger_target(1)["spec"]["template"]
+
+
+def test_what_flagger_does_not_copy():
+    """Annotations of Flux stay with the target, so they make no difference."""
+    made = parts()
+    noted = made.target["spec"]["template"]["metadata"]["annotations"]
+    noted["kustomize.toolkit.fluxcd.io/substitute"] = "disabled"
+    assert workload_facts(made).rolled_out
 
 
 # Changes
@@ -140,16 +153,54 @@ async def canaries(fake):
     await api.close()
 
 
+def keep(fake: FakeApi, version: int, number: int) -> None:
+    """Let the target have a ReplicaSet of ``version``."""
+    uid = stored(fake, "model")["metadata"]["uid"]
+    template = copy.deepcopy(flagger_target(version)["spec"]["template"])
+    template["metadata"]["labels"]["pod-template-hash"] = f"hash{version}"
+    metadata = {
+        "name": f"model-hash{version}",
+        "annotations": {"deployment.kubernetes.io/revision": str(number)},
+        "ownerReferences": owners("apps/v1", "Deployment", uid),
+    }
+    body = {"metadata": metadata, "spec": {"replicas": 0, "template": template}}
+    fake.add(REPLICA_SETS.format("demo"), body)
+
+
 async def test_revisions(canaries, fake):
-    """There are as many revisions as templates: the target's and the primary's."""
+    """Revisions are those of the target, and the primary's where none of them is left."""
     assert KINDS["Canary"].resource == ("flagger.app", "v1beta1", "canaries")
     assert "Canary" not in WATCHED
     found = await canaries.revisions(REF)
-    assert [(one.number, one.fingerprint) for one in found] == [(2, SECOND), (1, FIRST)]
-    stored(fake, "model")["spec"]["template"] = flagger_target(1)["spec"]["template"]
+    assert [(one.number, one.fingerprint) for one in found] == [(0, FIRST)]
+    for version in (7, 1, 2):
+        keep(fake, version, version + 3)
+    seventh = template_fingerprint(flagger_target(7)["spec"]["template"])
     found = await canaries.revisions(REF)
-    assert [(one.number, one.fingerprint) for one in found] == [(1, FIRST)]
+    assert [one.fingerprint for one in found] == [seventh, SECOND, FIRST]
+    assert [one.number for one in found] == [10, 5, 4]
     assert found[0].created <= datetime.now(UTC)
+
+
+async def test_after_a_promotion(canaries, fake):
+    """Once both Deployments run a version, the target's past is still there to go back to."""
+    keep(fake, 1, 1)
+    keep(fake, 2, 2)
+    primary = stored(fake, "model-primary")
+    primary["spec"] = flagger_primary(2, "u")["spec"]
+    stored(fake, "fraud")["status"] = {"phase": "Succeeded"}
+    facts = await canaries.read(REF)
+    assert facts.rolled_out
+    facts = await canaries.rollback(facts, FIRST, "act-1")
+    assert (facts.fingerprint, facts.rolled_out) == (FIRST, False)
+    assert stored(fake, "model")["spec"]["template"] == flagger_target(1)["spec"]["template"]
+
+
+async def test_before_flagger_has_begun(canaries, fake):
+    """Until there is a primary, it is asked again later; the Canary is not taken for absent."""
+    del fake.store.objects["apis/apps/v1/deployments", "demo", "model-primary"]
+    with pytest.raises(UnavailableError, match="Flagger has yet to make its primary"):
+        await canaries.read(REF)
 
 
 async def test_a_rollback(canaries, fake):
@@ -168,9 +219,9 @@ async def test_a_rollback(canaries, fake):
 
 
 async def test_a_revision_that_is_gone(canaries, fake):
-    """What the primary does not run is no way back, and the refusal says what to do."""
+    """What neither the target nor the primary keeps is no way back, and the refusal says why."""
     for fingerprint in (SECOND, "0123456789abcdef"):
-        with pytest.raises(NotFoundError, match="roll back by a release"):
+        with pytest.raises(NotFoundError, match="revisionHistoryLimit"):
             await canaries.rollback(await canaries.read(REF), fingerprint, "act-1")
     assert fake.writes == []
 

@@ -3,8 +3,12 @@
 Flagger keeps two Deployments: the target of the Canary, which carries the newest template, and
 ``<target>-primary``, to which Flagger copies that template once its analysis has passed. The
 primary gets the traffic, so its pods are counted; the target's template is the current revision,
-and the primary's is the one to go back to: its labels, and what else Flagger adds to a copy, are
-put back to what the target has.
+and it is rolled out once the primary runs it too, which no phase of Flagger tells by itself.
+
+A rollback writes an earlier template of the target, from its ReplicaSets, into the target; the
+primary's, without what Flagger adds to a copy, where none is left. Flagger leaves a target alone
+that holds the template it promoted last, and analyses any other one as a release. While an
+analysis is under way its rollback hook is quicker: see :mod:`backstop.runtime.flagger_hook`.
 
 Guarantees: a change notes the action id beside what it changes, in one request to the one object
 that it is for (rollback and promotion: the target; restart: the primary; pause: the Canary), which
@@ -18,8 +22,10 @@ from typing import Any, Final, NamedTuple
 
 from backstop.adapters.kube import FIELD_MANAGER
 from backstop.adapters.paths import namespaced
-from backstop.adapters.workloads import deployment
+from backstop.adapters.workloads import deployment, revisions
 from backstop.adapters.workloads.mark import ACTION_ID, json_patch, last_action
+from backstop.adapters.workloads.owned import owned
+from backstop.adapters.workloads.revisions import Entry
 from backstop.adapters.workloads.source import source_template
 from backstop.adapters.workloads.template import (
     adopted,
@@ -31,12 +37,21 @@ from backstop.adapters.workloads.template import (
 )
 from backstop.core.facts import ObjectRef, RevisionFacts, WorkloadFacts
 from backstop.core.gitops import last_manager, owner
-from backstop.ports import ConflictError, KubeApi, NotFoundError, UnsupportedError
+from backstop.ports import (
+    ConflictError,
+    KubeApi,
+    NotFoundError,
+    UnavailableError,
+    UnsupportedError,
+)
 
 _GROUP_VERSION: Final = "flagger.app/v1beta1"
-_DONE: Final = frozenset({"Initialized", "Succeeded"})
+_AT_REST: Final = frozenset({"Initialized", "Succeeded", "Failed"})
+"""Phases in which Flagger changes nothing."""
 _COPY_ID: Final = "flagger-id"
 """Annotation by which Flagger makes each copy of a template new."""
+_TOOLKIT: Final = "toolkit.fluxcd.io"
+"""Part of the names of annotations that Flagger does not copy."""
 _SUFFIX: Final = "-primary"
 _SPREADING: Final = ("affinity", "topologySpreadConstraints")
 """Parts of a pod's spec in which Flagger renames the labels of the copy."""
@@ -73,30 +88,19 @@ class CanaryWorkload:
         return workload_facts(await self._parts(ref))
 
     async def revisions(self, ref: ObjectRef) -> tuple[RevisionFacts, ...]:
-        """Return the target's template and, where it differs, the primary's."""
+        """Return the target's revisions that still have a ReplicaSet, and the primary's."""
         parts = await self._parts(ref)
-        current = template_fingerprint(pod_template(parts.target))
-        stable = template_fingerprint(primary_template(parts))
-        made = datetime.fromisoformat(parts.primary["metadata"]["creationTimestamp"])
-        if current == stable:
-            return (RevisionFacts(stable, 1, made),)
-        changed = deployment.workload_facts(parts.target).changed or made
-        return (RevisionFacts(current, 2, changed), RevisionFacts(stable, 1, made))
+        return revisions.revision_facts(await self._history(parts))
 
     async def rollback(
         self, facts: WorkloadFacts, fingerprint: str, action_id: str
     ) -> WorkloadFacts:
-        """Write the primary's template into the target, with the target's own labels."""
+        """Write the template of revision ``fingerprint`` into the target."""
         if (facts.fingerprint, facts.last_action) == (fingerprint, action_id):
             return facts
         parts = await self._unchanged(facts)
-        template = primary_template(parts)
-        if template_fingerprint(template) != fingerprint:
-            raise NotFoundError(
-                f"revision {fingerprint} of {facts.ref} is not what its primary runs; Flagger keeps"
-                " no other, so roll back by a release"
-            )
-        return await self._replace(facts.ref, parts, template, action_id)
+        chosen = revisions.newest(await self._history(parts), facts.ref, fingerprint)
+        return await self._replace(facts.ref, parts, chosen.template, action_id)
 
     async def restart(self, facts: WorkloadFacts, action_id: str) -> WorkloadFacts:
         """Replace all pods of the primary, which has the traffic."""
@@ -117,6 +121,16 @@ class CanaryWorkload:
         template = adopted(own, await source_template(self._api, source))
         return await self._replace(facts.ref, parts, template, action_id)
 
+    async def _history(self, parts: Parts) -> tuple[Entry, ...]:
+        """Return what the target's ReplicaSets keep, and the primary's template if none does."""
+        kept = deployment.history(await owned(self._api, parts.target, "apps/v1", "replicasets"))
+        stable, metadata = primary_template(parts), parts.primary["metadata"]
+        known = {template_fingerprint(one.template) for one in kept}
+        if template_fingerprint(stable) in known:
+            return kept
+        made = datetime.fromisoformat(metadata["creationTimestamp"])
+        return (*kept, Entry(metadata["name"], 0, stable, made))
+
     async def _parts(self, ref: ObjectRef) -> Parts:
         canary = await self._api.get(_path(ref))
         target = canary["spec"].get("targetRef") or {}
@@ -126,7 +140,12 @@ class CanaryWorkload:
                 " so name the workload itself"
             )
         paths = [_deployment(ref.namespace, target["name"] + end) for end in ("", _SUFFIX)]
-        found = await asyncio.gather(*(self._api.get(path) for path in paths))
+        try:
+            found = await asyncio.gather(*(self._api.get(path) for path in paths))
+        except NotFoundError as error:
+            raise UnavailableError(
+                f"{ref} is not complete, Flagger has yet to make its primary: {error}"
+            ) from None
         return Parts(canary, *found)
 
     async def _unchanged(self, facts: WorkloadFacts) -> Parts:
@@ -170,16 +189,17 @@ def workload_facts(parts: Parts) -> WorkloadFacts:
     """Return what a Canary and its two Deployments say."""
     metadata, target = parts.canary["metadata"], parts.target
     template = pod_template(target)
+    current, stable = (template_fingerprint(one) for one in (template, primary_template(parts)))
     serving = deployment.workload_facts(parts.primary)
     phase = (parts.canary.get("status") or {}).get("phase")
     return WorkloadFacts(
         ref=ObjectRef("Canary", metadata["namespace"], metadata["name"]),
         uid=metadata["uid"],
         resource_version=parts.version,
-        fingerprint=template_fingerprint(template),
+        fingerprint=current,
         desired=serving.desired,
         ready=serving.ready,
-        rolled_out=phase in _DONE and serving.rolled_out,
+        rolled_out=phase in _AT_REST and serving.rolled_out and current == stable,
         changed=deployment.workload_facts(target).changed,
         paused=bool(parts.canary["spec"].get("suspend")),
         last_action=_last_action(parts),
@@ -199,6 +219,8 @@ def primary_template(parts: Parts) -> Json:
     own, copied = pod_template(parts.target), pod_template(parts.primary)
     annotations = dict((copied["metadata"] or {}).get("annotations") or {})
     annotations.pop(_COPY_ID, None)
+    mine = (own["metadata"] or {}).get("annotations") or {}
+    annotations |= {name: value for name, value in mine.items() if _TOOLKIT in name}
     copied["metadata"] = {**copied["metadata"], "annotations": annotations}
     found = adopted(own, copied)
     kept = {name: own["spec"][name] for name in _SPREADING if name in own["spec"]}

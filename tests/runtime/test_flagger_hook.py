@@ -9,6 +9,7 @@ from tests.core.build import T0, episode, spec, status
 
 from backstop.api.modelmonitor import Mode
 from backstop.api.status import Arm, Cause
+from backstop.runtime import health
 from backstop.runtime.flagger_hook import Answer, Monitor, answer, routes
 
 ACTS = spec(mode=Mode.ACT)
@@ -92,3 +93,17 @@ async def test_a_replica_on_standby():
 
     found = await ask(find, "/flagger/rollback/demo/fraud", acts=False)
     assert [one.code for one in found] == [503, 503]
+
+
+async def test_on_the_health_port():
+    """The hook is served beside the probes, on the same port."""
+    hook = routes(lambda *_: monitor(), acts=lambda: True)
+    runner = await health.serve("127.0.0.1", 0, alive=lambda: True, ready=lambda: False, more=hook)
+    root = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        async with aiohttp.ClientSession() as session:
+            assert (await session.post(f"{root}/flagger/rollback/demo/fraud")).status == 200
+            assert (await session.get(f"{root}/livez")).status == 200
+            assert (await session.get(f"{root}/readyz")).status == 503
+    finally:
+        await runner.cleanup()

@@ -143,10 +143,28 @@ async def test_weights_that_are_there_already_are_not_written(
 async def test_what_is_missing_is_told_from_a_kind_that_is_not_there(
     api: KubernetesApi, namespace: str, foreign_crds: Install
 ) -> None:
-    """The sentence names the object, or the kind with its API."""
-    await foreign_crds("virtualservices.networking.istio.io")
-    services = Services("target", "next", None)
-    with pytest.raises(NotFoundError, match="virtualservices"):
-        await Routers(api).read(ObjectRef("VirtualService", namespace, "absent"), services)
-    with pytest.raises(UnknownKindError, match=r"does not know wasmplugins \(extensions"):
-        await api.get(f"/apis/extensions.istio.io/v1alpha1/namespaces/{namespace}/wasmplugins/x")
+    """The sentence names the object, or once the kind with its API."""
+    name = "virtualservices.networking.istio.io"
+    services, ref = (
+        Services("target", "next", None),
+        ObjectRef("VirtualService", namespace, "model"),
+    )
+    await api.delete(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}")
+
+    async def refusal() -> str:
+        try:
+            await Routers(api).read(ref, services)
+        except UnknownKindError as error:
+            return str(error)
+        except NotFoundError:
+            return ""
+        raise AssertionError("there is no such object")
+
+    assert await eventually(refusal) == (
+        f"get virtualservices {namespace}/model: the cluster does not know virtualservices"
+        " (networking.istio.io/v1)"
+    )
+    await foreign_crds(name)
+    with pytest.raises(NotFoundError, match="virtualservices") as raised:
+        await Routers(api).read(ref, services)
+    assert not isinstance(raised.value, UnknownKindError)

@@ -33,6 +33,9 @@ async def source(server: RudeServer) -> AsyncIterator[PrometheusSource]:
 
 @pytest.fixture
 async def api() -> AsyncIterator[KubernetesApi]:
+    # A KUBECONFIG of somebody's own cluster must not be enough: these tests write.
+    if "LAB_DIR" not in os.environ:
+        pytest.skip("needs `python -m backstop_lab exec`")
     client = await KubernetesApi.connect(kubeconfig=os.environ["KUBECONFIG"])
     yield client
     await client.close()

@@ -59,6 +59,7 @@ fast: $(INSTALLED) ## Run the tests that need no cluster
 
 .PHONY: test
 test: fast ## Run all tests, including those on the real cluster
+	$(BIN)/python -m backstop_lab.crds
 	$(LAB) exec -- $(BIN)/python -m pytest -q -m cluster
 
 .PHONY: bench-reaction

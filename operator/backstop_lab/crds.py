@@ -157,3 +157,8 @@ def _download(go: Path, module: str, version: str, directory: Path) -> dict[str,
         raise LabError(f"Go cannot download {module} v{version}:\n{done.stdout}{done.stderr}")
     answer: dict[str, str] = json.loads(done.stdout)
     return answer
+
+
+if __name__ == "__main__":
+    # The cluster's network namespace reaches nothing outside, so tests need them fetched before.
+    print(foreign())

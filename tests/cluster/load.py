@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import time
 from collections import Counter
@@ -27,7 +26,7 @@ class Answer:
 
 @dataclass(slots=True)
 class Load:
-    """Sends `rate` requests per second for the virtual host `host`, between `async with`."""
+    """Sends `rate` requests per second, which may change, for `host` between `async with`."""
 
     host: str
     rate: float = 40.0
@@ -51,10 +50,10 @@ class Load:
     async def _drive(self) -> None:
         timeout = aiohttp.ClientTimeout(total=3)
         async with aiohttp.ClientSession(timeout=timeout) as session:
-            begin = time.monotonic()
+            due = time.monotonic()
             try:
-                for number in itertools.count():
-                    due = begin + number / self.rate
+                while True:
+                    due += 1 / self.rate
                     await asyncio.sleep(max(0.0, due - time.monotonic()))
                     task = asyncio.create_task(self._ask(session))
                     self._tasks.add(task)

@@ -8,7 +8,9 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import yaml
 from tests.cluster.api_proxy import ApiProxy
 
 
@@ -47,7 +49,14 @@ class Operator:
 
 
 async def start(
-    proxy: ApiProxy, *, namespace: str, source: str, lease: str, directory: Path, name: str
+    proxy: ApiProxy,
+    *,
+    namespace: str,
+    source: str,
+    lease: str,
+    directory: Path,
+    name: str,
+    config: dict[str, Any] | None = None,
 ) -> Operator:
     """Start a replica that watches `namespace` and reads metrics from `source`."""
     log = directory / f"{name}.log"
@@ -61,6 +70,10 @@ async def start(
         "--health-port": "0",
         "--log-format": "json",
     }
+    if config is not None:
+        file = directory / f"{name}.config.yaml"
+        file.write_text(yaml.safe_dump(config))
+        arguments["--config"] = str(file)
     flat = [part for pair in arguments.items() for part in pair]
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(

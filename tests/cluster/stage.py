@@ -129,11 +129,13 @@ class Stage:
         replicas: int = 2,
         elsewhere: dict[str, int] | None = None,
         store: bool = False,
+        env: dict[str, dict[str, str]] | None = None,
     ) -> None:
         """Bring up the service behind the gateway, with steady load; return when all are ready.
 
         The Services in `weights` are those of the route, each with a Deployment of its own, except
-        those in `elsewhere` (with their ports). With `store` all but the fallback need the store.
+        those in `elsewhere` (with their ports). With `store` all but the fallback need the store;
+        `env` holds further variables by name.
         """
         names = [name for name in weights if name not in (elsewhere or {})]
         needs = {"STORE": STORE} if store else {}
@@ -141,7 +143,7 @@ class Stage:
             await self.apply(manifests.service(STORE), manifests.deployment(STORE))
         for name in names:
             count = replicas if name == TARGET else 1
-            variables = {} if name == FALLBACK else needs
+            variables = {**({} if name == FALLBACK else needs), **(env or {}).get(name, {})}
             made = manifests.deployment(name, replicas=count, **variables)
             await self.apply(manifests.service(name), made)
         await self.apply(manifests.route(self.host, weights, elsewhere))
@@ -181,11 +183,13 @@ class Stage:
             and pod["status"].get("podIP")
         ]
 
-    async def fault(self, rate: float, *names: str) -> None:
-        """Make the running processes of these Deployments answer errors at `rate`."""
-        for name in names:
-            for pod in await self.pods(name):
-                await self.post_to_pod(pod, f"/fault?{rate}")
+    async def fault(self, rate: float, *names: str, what: str = "fault") -> None:
+        """Make the running processes of these Deployments answer errors at `rate`.
+
+        With `what` set to `nulls`, that share of the values of a feature is missing instead.
+        """
+        pods = [pod for name in names for pod in await self.pods(name)]
+        await asyncio.gather(*(self.post_to_pod(pod, f"/{what}?{rate}") for pod in pods))
 
     async def until_rolled_out(self, name: str) -> None:
         """Wait until all desired pods, and no others, run the newest template."""
@@ -212,8 +216,10 @@ class Stage:
 
     # The monitor and the operator
 
-    async def start(self, *, source: str = "", lease: str = "") -> Operator:
-        """Start a replica of the operator behind a proxy of its own."""
+    async def start(
+        self, *, source: str = "", lease: str = "", config: Object | None = None
+    ) -> Operator:
+        """Start a replica of the operator behind a proxy of its own; `config` is its file."""
         proxy = await self.stack.enter_async_context(ApiProxy(self.api))
         name = f"backstop-{len(self.operators)}"
         operator = await operator_process.start(
@@ -223,6 +229,7 @@ class Stage:
             lease=lease or name,
             directory=self.directory,
             name=name,
+            config=config,
         )
         self.operators.append(operator)
         return operator

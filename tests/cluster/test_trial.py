@@ -14,7 +14,9 @@ async def test_bad_candidate_loses_its_traffic_until_another_template_comes(stag
     """The trial is aborted, its weight stays 0, and only a new template starts a new trial."""
     operator = await stage.start()
     await stage.serve({TARGET: 100, CANDIDATE: 0, FALLBACK: 0})
-    await stage.watch(candidate=manifests.arm(stage.namespace, CANDIDATE, progression={"steps": [30]}))
+    await stage.watch(
+        candidate=manifests.arm(stage.namespace, CANDIDATE, progression={"steps": [30]})
+    )
 
     async def on_trial() -> bool:
         return await stage.weights() == {TARGET: 70, CANDIDATE: 30, FALLBACK: 0}

@@ -93,6 +93,16 @@ def test_a_mitigation_goes_before_the_notifications_in_front_of_it():
     assert [one.step for one in made.status.incident.actions] == [OPEN, TELL, TELL]
 
 
+def test_a_message_waits_for_what_is_wanted_in_front_of_it():
+    """What is not wanted anyway holds nobody's word back."""
+    made = at_fault("infrastructure", MORE, {**FRESH, "when": {"any": ["OnePod"]}}, WORD)
+    assert made.look(B) == [SCALE]
+    assert [one.name for one in made.told] == ["word"]
+    made = at_fault("infrastructure", MORE, FRESH, WORD)
+    assert made.look(B) == [SCALE]
+    assert made.told == []
+
+
 def test_a_repair_is_waited_for_before_the_next_one():
     """In effect, then in what recovers; messages behind it do not wait."""
     made = at_fault("infrastructure", FRESH, WORD, MORE)
@@ -509,11 +519,11 @@ def test_an_action_of_a_runbook_keeps_its_id_until_it_failed():
 
 
 def test_the_built_in_runbook_has_steps_for_every_cause():
-    """Mitigation first, and a word at the end."""
+    """Mitigation first, and a word to people."""
     for cause in Cause:
         kinds = [one.kind for one in BUILT_IN.steps(cause) or ()]
         assert kinds[0] is OPEN
-        assert kinds[-1] is TELL
+        assert TELL in kinds
     assert set(Finding) >= {
         one for cause in Cause for step in BUILT_IN.steps(cause) or () for one in step.when.any
     }

@@ -83,14 +83,14 @@ BUILT_IN: Final = RunbookSpec.model_validate(
                 "scale": {"by": "50%"},
             },
             {
+                "name": "tell",
+                "notify": {"text": "What the model runs on is at fault: look at nodes and limits."},
+            },
+            {
                 "name": "restart",
                 "description": "What scaling out does not cure, a fresh start may.",
                 "when": {"any": ["Saturated", "Slow"], "none": ["OnePod", "BothFail"]},
                 "restart": {},
-            },
-            {
-                "name": "tell",
-                "notify": {"text": "What the model runs on is at fault: look at nodes and limits."},
             },
         ],
     }

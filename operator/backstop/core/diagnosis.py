@@ -184,6 +184,9 @@ def _release(evidence: Evidence) -> _Blame:
     if release.warming_up and findings.is_only_slow(evidence):
         because = f"{said}: it may still be warming up, so slow answers do not roll it back yet"
         return _Blame(Cause.RELEASE, because)
+    if findings.candidate_may_share(evidence) and Pillar.DATA in evidence.pillars:
+        because = f"{said}, but the candidate may get the same broken data: the data is suspected"
+        return _Blame(Cause.DATA, f"{because}, and nothing is rolled back")
     if findings.candidate_may_share(evidence):
         because = f"{said}: the release is the first suspect, but the candidate may fail as well"
         return _Blame(Cause.RELEASE, f"{because}, so nothing is rolled back")

@@ -190,7 +190,10 @@ def next_step(view: View, episode: Episode, diagnosis: Diagnosis | None) -> Step
 
 
 def _turn(view: View, episode: Episode, diagnosis: Diagnosis | None) -> RunbookStep | None:
-    """Return the step whose turn it is: a mitigation goes before messages in front of it."""
+    """Return the step whose turn it is: a mitigation goes before messages in front of it.
+
+    Messages wait for what stands in front of them, unless that is not wanted anyway.
+    """
     messages: list[RunbookStep] = []
     for step, may_change in _open_steps(view, episode):
         if step.kind in MESSAGES:
@@ -198,7 +201,7 @@ def _turn(view: View, episode: Episode, diagnosis: Diagnosis | None) -> RunbookS
         elif may_change and _may_change(view, diagnosis):
             first = messages[0] if messages and step.kind not in MITIGATIONS else None
             return first or step
-        else:
+        elif not _unwanted(episode, step):
             break
     return messages[0] if messages else None
 

@@ -36,6 +36,9 @@ class What(StrEnum):
     MONITOR = "monitor"
     ROUTE = "route"
     DEPLOYMENT = "deployment"
+    STATEFULSET = "statefulset"
+    AUTOSCALER = "autoscaler"
+    JOB = "job"
     INCIDENT = "incident"
     EVENT = "event"
     LEASE = "lease"
@@ -46,6 +49,9 @@ _BY_PLURAL = {
     "modelmonitors": What.MONITOR,
     "httproutes": What.ROUTE,
     "deployments": What.DEPLOYMENT,
+    "statefulsets": What.STATEFULSET,
+    "horizontalpodautoscalers": What.AUTOSCALER,
+    "jobs": What.JOB,
     "incidents": What.INCIDENT,
     "events": What.EVENT,
     "leases": What.LEASE,

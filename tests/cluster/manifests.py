@@ -51,6 +51,43 @@ def deployment(name: str, *, replicas: int = 1, **variables: str) -> Object:
     }
 
 
+def workload(kind: str, name: str, *, replicas: int = 1, **variables: str) -> Object:
+    """Return the Deployment, or the StatefulSet with the same pods."""
+    made = deployment(name, replicas=replicas, **variables)
+    if kind == "StatefulSet":
+        del made["spec"]["strategy"]
+        made["spec"]["serviceName"] = name
+    return {**made, "kind": kind}
+
+
+def autoscaler(name: str, *, least: int, most: int) -> Object:
+    """Return the autoscaler of a Deployment; the lab has no metrics, so it keeps to its bounds."""
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": name}
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": name},
+        "spec": {"scaleTargetRef": target, "minReplicas": least, "maxReplicas": most},
+    }
+
+
+def cron_job(name: str, *command: str) -> Object:
+    """Return a suspended CronJob: a template for Jobs that run a command once."""
+    container = {"name": "main", "image": "model", "command": list(command)}
+    pod = {
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": 1,
+        "containers": [container],
+    }
+    job = {"backoffLimit": 0, "template": {"spec": pod}}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": name},
+        "spec": {"schedule": "0 3 1 1 *", "suspend": True, "jobTemplate": {"spec": job}},
+    }
+
+
 def service(name: str) -> Object:
     """Return a Service in front of the Deployment of the same name."""
     return {

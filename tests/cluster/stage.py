@@ -1,82 +1,37 @@
 """What a test of the operator on the real cluster needs: a namespace, a service, load, replicas.
 
-All waiting is polling of the cluster's state with a deadline. A replica that is started again after
-a SIGKILL gets another lease, unless the test is about leases: nobody has to wait for the old one.
+A replica that is started again after a SIGKILL gets another lease, unless the test is about leases:
+nobody has to wait for the old one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from tests.cluster import manifests, operator_process
 from tests.cluster.api_proxy import ApiProxy
 from tests.cluster.load import Load
 from tests.cluster.manifests import CANDIDATE, FALLBACK, MONITOR, ROUTE, STORE, TARGET, Object
+from tests.cluster.namespace import Namespace, remains, until
 from tests.cluster.operator_process import Operator
 
-from backstop_lab.kube_api import STRATEGIC, ApiError, KubeApi
-
-T = TypeVar("T")
-_POLL = 0.1
-_TRY_AGAIN = {429, 500, 503, 504}
-_API = {
-    "Deployment": ("/apis/apps/v1", "deployments"),
-    "ReplicaSet": ("/apis/apps/v1", "replicasets"),
-    "Service": ("/api/v1", "services"),
-    "Pod": ("/api/v1", "pods"),
-    "HTTPRoute": ("/apis/gateway.networking.k8s.io/v1", "httproutes"),
-    "ModelMonitor": ("/apis/backstop.dev/v1alpha1", "modelmonitors"),
-    "Incident": ("/apis/backstop.dev/v1alpha1", "incidents"),
-    "Event": ("/apis/events.k8s.io/v1", "events"),
-}
-
-
-async def remains(what: str, holds: Callable[[], Awaitable[object]], *, seconds: float) -> None:
-    """Check again and again for some seconds that `holds` stays true."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        assert await holds(), what
-        await asyncio.sleep(_POLL)
-
-
-async def until(what: str, probe: Callable[[], Awaitable[T]], *, seconds: float = 40) -> T:
-    """Return the first true result of `probe`; fail with `what` if there is none in time.
-
-    An API server that asks to try again is tried again.
-    """
-    deadline = time.monotonic() + seconds
-    while True:
-        last: object
-        try:
-            last = result = await probe()
-        except ApiError as error:
-            if error.status not in _TRY_AGAIN:
-                raise
-            last = error
-        else:
-            if result:
-                return result
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds:.0f} s: {what}; last seen: {last!r}")
-        await asyncio.sleep(_POLL)
+from backstop_lab.kube_api import STRATEGIC
 
 
 @dataclass(slots=True)
-class Stage:
-    """One test's part of the cluster."""
+class Stage(Namespace):
+    """One test's part of the cluster; `kinds` names the workloads that are no Deployments."""
 
-    api: KubeApi
-    namespace: str
     directory: Path
     stack: AsyncExitStack
     operators: list[Operator] = field(default_factory=list)
+    kinds: dict[str, str] = field(default_factory=dict)
     load: Load = field(init=False)
 
     def __post_init__(self) -> None:
@@ -87,38 +42,9 @@ class Stage:
         """The host name of the route."""
         return f"{self.namespace}.test"
 
-    def path(self, kind: str, name: str = "") -> str:
-        """Return the path of an object, or of the collection, in the stage's namespace."""
-        prefix, plural = _API[kind]
-        return f"{prefix}/namespaces/{self.namespace}/{plural}" + (f"/{name}" if name else "")
-
-    async def get(self, kind: str, name: str) -> Object:
-        """Return an object."""
-        return await self.api.get(self.path(kind, name))
-
-    async def list(self, kind: str) -> list[Object]:
-        """Return all objects of a kind."""
-        items: list[Object] = (await self.api.get(self.path(kind)))["items"]
-        return items
-
-    async def exists(self, kind: str, name: str) -> bool:
-        """Return whether an object exists."""
-        try:
-            await self.get(kind, name)
-        except ApiError as error:
-            if error.status != 404:
-                raise
-            return False
-        return True
-
-    async def apply(self, *objects: Object) -> None:
-        """Create or update objects."""
-        for one in objects:
-            await self.api.apply(self.path(one["kind"], one["metadata"]["name"]), one)
-
-    async def delete(self, kind: str, name: str) -> None:
-        """Ask for the deletion of an object."""
-        await self.api.request("DELETE", self.path(kind, name))
+    def kind(self, name: str) -> str:
+        """Return the kind of a workload."""
+        return self.kinds.get(name, "Deployment")
 
     # The service and its traffic
 
@@ -133,7 +59,7 @@ class Stage:
     ) -> None:
         """Bring up the service behind the gateway, with steady load; return when all are ready.
 
-        The Services in `weights` are those of the route, each with a Deployment of its own, except
+        The Services in `weights` are those of the route, each with a workload of its own, except
         those in `elsewhere` (with their ports). With `store` all but the fallback need the store;
         `env` holds further variables by name.
         """
@@ -144,7 +70,7 @@ class Stage:
         for name in names:
             count = replicas if name == TARGET else 1
             variables = {**({} if name == FALLBACK else needs), **(env or {}).get(name, {})}
-            made = manifests.deployment(name, replicas=count, **variables)
+            made = manifests.workload(self.kind(name), name, replicas=count, **variables)
             await self.apply(manifests.service(name), made)
         await self.apply(manifests.route(self.host, weights, elsewhere))
         for name in (*names, *([STORE] if store else [])):
@@ -157,15 +83,15 @@ class Stage:
         return len(newest) == 5 and all(one.status == 200 for one in newest)
 
     async def release(self, name: str = TARGET, **variables: str) -> Object:
-        """Change the pod template's environment; return the Deployment as it is then."""
+        """Change the pod template's environment; return the workload as it is then."""
         env = [{"name": key, "value": value} for key, value in variables.items()]
         template = {"spec": {"containers": [{"name": "model", "env": env}]}}
         patch = {"spec": {"template": template}}
-        return await self.api.patch(self.path("Deployment", name), patch, content=STRATEGIC)
+        return await self.api.patch(self.path(self.kind(name), name), patch, content=STRATEGIC)
 
     async def scale(self, name: str, replicas: int) -> None:
         """Change the number of replicas."""
-        await self.api.patch(self.path("Deployment", name), {"spec": {"replicas": replicas}})
+        await self.api.patch(self.path(self.kind(name), name), {"spec": {"replicas": replicas}})
 
     async def post_to_pod(self, pod: Object, path: str) -> None:
         """Send an empty POST to the process in a pod."""
@@ -174,7 +100,7 @@ class Stage:
             response.raise_for_status()
 
     async def pods(self, app: str) -> list[Object]:
-        """Return the running pods of a Deployment that are not being deleted."""
+        """Return the running pods of a workload that are not being deleted."""
         return [
             pod
             for pod in await self.list("Pod")
@@ -184,7 +110,7 @@ class Stage:
         ]
 
     async def fault(self, rate: float, *names: str, what: str = "fault") -> None:
-        """Make the running processes of these Deployments answer errors at `rate`.
+        """Make the running processes of these workloads answer errors at `rate`.
 
         With `what` set to `nulls`, that share of the values of a feature is missing instead.
         """
@@ -195,7 +121,7 @@ class Stage:
         """Wait until all desired pods, and no others, run the newest template."""
 
         async def complete() -> bool:
-            found = await self.get("Deployment", name)
+            found = await self.get(self.kind(name), name)
             status, wanted = found.get("status", {}), found["spec"]["replicas"]
             counts = ("replicas", "updatedReplicas", "availableReplicas")
             return status.get("observedGeneration") == found["metadata"]["generation"] and all(
@@ -205,8 +131,8 @@ class Stage:
         await until(f"{name} is rolled out", complete)
 
     async def generation(self, name: str = TARGET) -> int:
-        """Return the generation of a Deployment: it grows with each change of its spec."""
-        number: int = (await self.get("Deployment", name))["metadata"]["generation"]
+        """Return the generation of a workload: it grows with each change of its spec."""
+        number: int = (await self.get(self.kind(name), name))["metadata"]["generation"]
         return number
 
     async def weights(self, rule: int = 0) -> dict[str, int]:

@@ -179,13 +179,24 @@ async def test_a_weight_that_the_route_has_no_place_for_is_refused(weights, said
 # ingress-nginx
 
 
-def test_a_canary_takes_its_weight_of_the_total():
-    """A total other than 100 is the grain in which it can be divided."""
-    found = nginx.route_facts(in_cluster(ingress(**{"canary-weight": "5"})), BOTH)
-    assert (dict(found.rules[0].weights), found.grain) == ({"target": 95, "next": 5}, 0)
-    body = in_cluster(ingress(**{"canary-weight": "5", "canary-weight-total": "1000"}))
-    finer = nginx.route_facts(body, BOTH)
-    assert (dict(finer.rules[0].weights), finer.grain) == ({"target": 995, "next": 5}, 1000)
+@pytest.mark.parametrize(
+    ("weight", "total", "target", "canary", "grain"),
+    [
+        ("5", None, 95, 5, 100),
+        ("5", "1000", 995, 5, 1000),
+        ("5", "10", 95, 5, 100),
+        ("10", "0", 90, 10, 100),
+        ("150", None, 0, 100, 100),
+        ("2000", "1000", 0, 1000, 1000),
+        ("many", "some", 100, 0, 100),
+    ],
+)
+def test_a_canary_takes_its_weight_of_the_total(weight, total, target, canary, grain):
+    """As ingress-nginx counts: a total below 100 is 100, and no weight is more than all."""
+    annotations = {"canary-weight": weight} | ({"canary-weight-total": total} if total else {})
+    found = nginx.route_facts(in_cluster(ingress(**annotations)), BOTH)
+    assert dict(found.rules[0].weights) == {"target": target, "next": canary}
+    assert found.grain == grain
 
 
 def test_one_canary_cannot_lead_to_both():

@@ -151,7 +151,8 @@ async def test_a_router_with_nothing_to_divide_takes_no_weights(kind, bodies, se
     [
         ({}, 101, "weight 101 for Service next is not between 0 and 100"),
         ({}, -1, "weight -1 for Service next is not between 0 and 100"),
-        ({"canary-weight-total": "10"}, 11, "weight 11 for Service next is not between 0 and 10"),
+        ({"canary-weight-total": "10"}, 101, "weight 101 for Service next is not between 0"),
+        ({"canary-weight-total": "1000"}, 1001, "next is not between 0 and 1000"),
     ],
 )
 async def test_a_canary_takes_no_more_than_the_total(annotations, weight, said):
@@ -162,6 +163,18 @@ async def test_a_canary_takes_no_more_than_the_total(annotations, weight, said):
     with pytest.raises(InvalidError, match=said):
         await routers.write(facts, {0: {"next": weight}})
     assert api.sent == []
+
+
+@pytest.mark.parametrize(("total", "written"), [("10", "100"), ("100", "100"), ("1000", "1000")])
+async def test_an_open_circuit_takes_all_traffic_of_a_canary(total, written):
+    """A total below 100 counts as 100: less would leave traffic with the target."""
+    api = Objects(ingress(**{"canary-weight-total": total}))
+    routers = Routers(api)  # type: ignore[arg-type]
+    ours = Services("target", None, "next")
+    facts = await routers.read(ObjectRef("Ingress", "demo", "model"), ours)
+    after = await routers.write(facts, weights.open_circuit(facts.rules, ours, facts.grain))
+    assert api.sent[0][1][1] == {"op": "add", "path": NGINX_WEIGHT, "value": written}
+    assert dict(after.rules[0].weights) == {"target": 0, "next": int(written)}
 
 
 async def test_a_service_without_a_selector_cannot_answer_behind_another():

@@ -2,7 +2,9 @@
 
 The canary Ingress leads to the candidate or to the fallback; what it does not take goes where the
 main Ingress leads, to the target. Guarantees: a write changes one annotation and no other byte; it
-is one request, which the API server refuses when the Ingress changed since it was read.
+is one request, which the API server refuses when the Ingress changed since it was read. Facts are
+what ingress-nginx makes of the annotations: it takes a total below 100 for 100, and a weight above
+the total for all of the traffic.
 """
 
 from collections.abc import Iterator, Mapping
@@ -55,10 +57,9 @@ class IngressTraffic:
         (canary,) = rule.places
         if asked.get(canary, rule.weights[canary]) == rule.weights[canary]:
             return facts
-        total = facts.grain or _WHOLE
-        if not 0 <= asked[canary] <= total:
+        if not 0 <= asked[canary] <= facts.grain:
             raise InvalidError(
-                f"weight {asked[canary]} for Service {canary} is not between 0 and {total}"
+                f"weight {asked[canary]} for Service {canary} is not between 0 and {facts.grain}"
             )
         pointer = f"/metadata/annotations/{_WEIGHT.replace('/', '~1')}"
         changed = await self._api.json_patch(
@@ -106,8 +107,9 @@ def _facts(ingress: Mapping[str, Any], target: str, canary: str, message: str = 
     metadata = ingress["metadata"]
     annotations = metadata.get("annotations") or {}
     generation = metadata.get("generation", 0)
-    total, weight = _number(annotations, _TOTAL, _WHOLE), _number(annotations, _WEIGHT, 0)
-    split = {target: max(0, total - weight), canary: weight}
+    total = max(_WHOLE, _number(annotations, _TOTAL))
+    weight = min(total, _number(annotations, _WEIGHT))
+    split = {target: total - weight, canary: weight}
     return RouteFacts(
         ref=_ref(metadata),
         uid=metadata.get("uid", ""),
@@ -116,7 +118,7 @@ def _facts(ingress: Mapping[str, Any], target: str, canary: str, message: str = 
         accepted_generation=generation,
         rules=() if message else (RuleWeights(0, split, {canary: 0}),),
         message=message,
-        grain=0 if total == _WHOLE else total,
+        grain=total,
         manager=last_manager(metadata),
         gitops=owner(metadata),
     )
@@ -126,9 +128,9 @@ def _ref(metadata: Mapping[str, Any]) -> ObjectRef:
     return ObjectRef("Ingress", metadata.get("namespace", ""), metadata["name"])
 
 
-def _number(annotations: Mapping[str, str], name: str, otherwise: int) -> int:
+def _number(annotations: Mapping[str, str], name: str) -> int:
     text = annotations.get(name, "")
-    return int(text) if text.isdecimal() else otherwise
+    return int(text) if text.isdecimal() else 0
 
 
 def _backends(ingress: Mapping[str, Any]) -> Iterator[str]:

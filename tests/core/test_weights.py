@@ -190,7 +190,9 @@ def test_a_share_is_the_nearest_that_the_router_can_give(percent: int, grain: in
     total = grain or 100
     assert sum(found.values()) == total
     assert (found[given_to] > 0) == (percent > 0)
-    assert abs(found[given_to] - total * percent / 100) <= 0.5 or found[given_to] == 1
+    assert total == 1 or (found[given_to] < total) == (percent < 100)
+    nearest = abs(found[given_to] - total * percent / 100) <= 0.5
+    assert nearest or found[given_to] in {1, total - 1}
 
 
 def test_a_router_that_can_only_switch_gives_all_or_nothing():
@@ -201,6 +203,31 @@ def test_a_router_that_can_only_switch_gives_all_or_nothing():
     assert weights.probe(rules, services, 5, 1) == {0: {"fraud": 1, "simple": 0}}
     closed = weights.close_circuit(rules, services, [], without_candidate=False, grain=1)
     assert closed == {0: {"fraud": 1, "simple": 0}}
+
+
+@pytest.mark.parametrize(("percent", "pods"), [(90, 3), (99, 3), (100, 4)])
+def test_the_target_keeps_a_part_until_the_candidate_has_all(percent, pods):
+    """Of four pods 90 % would be four: the candidate could be compared with nothing."""
+    rules, ours = (RuleWeights(0, {"fraud": 4, "next": 0}),), Services("fraud", "next", None)
+    asked = weights.start_trial(rules, ours, percent, 4)
+    assert asked == {0: {"fraud": 4 - pods, "next": pods}}
+
+
+@pytest.mark.parametrize(
+    ("saved", "grain", "expected"),
+    [
+        ({"t": 900, "f": 100}, 1000, {"t": 900, "f": 100}),
+        ({"t": 900, "f": 100}, 100, {"t": 100, "f": 0}),
+        ({"t": 90, "f": 10}, 1, {"t": 1, "f": 0}),
+        ({"t": 0, "f": 1}, 1, {"t": 0, "f": 1}),
+        ({"t": 900, "f": 100}, 0, {"t": 900, "f": 100}),
+    ],
+)
+def test_weights_of_another_router_are_not_restored(saved, grain, expected):
+    """Its parts are not those of this one: 100 of 1000 is a tenth, 100 of 100 is all."""
+    rules, ours = (RuleWeights(0, {"t": 0, "f": 1}),), Services("t", None, "f")
+    asked = weights.close_circuit(rules, ours, [saved], without_candidate=False, grain=grain)
+    assert asked == {0: expected}
 
 
 # A write of several requests

@@ -3,10 +3,12 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from backstop.api.status import StepKind
 from backstop.core.facts import RuleWeights
+
+_WHOLE: Final = 100
 
 RuleMap = dict[int, dict[str, int]]
 """Weights by rule index and Service name."""
@@ -54,11 +56,15 @@ def close_circuit(
     without_candidate: bool,
     grain: int = 0,
 ) -> RuleMap:
-    """Return the weights from before the circuit opened; where unknown, all to the target."""
+    """Return the weights from before the circuit opened.
+
+    All goes to the target where they are unknown, or are not in the parts of this router.
+    """
     asked: RuleMap = {}
     for place, rule in enumerate(rules):
         saved = restore[place] if place < len(restore) else {}
-        usable = set(saved) == services.named and sum(saved.values()) > 0
+        total = sum(saved.values())
+        usable = set(saved) == services.named and (total == grain if grain else total > 0)
         weights = dict(saved) if usable else _only(services, services.target, grain)
         asked[rule.index] = _give_to_target(weights, services) if without_candidate else weights
     return asked
@@ -81,7 +87,7 @@ def end_trial(rules: tuple[RuleWeights, ...], services: Services) -> RuleMap:
 
 
 def _only(services: Services, name: str | None, grain: int) -> dict[str, int]:
-    return _split(services, name, 100, rest=None, grain=grain)
+    return _split(services, name, _WHOLE, rest=None, grain=grain)
 
 
 def _split(
@@ -89,10 +95,12 @@ def _split(
 ) -> dict[str, int]:
     """Return weights that sum to 100, or to ``grain`` where the router has that many parts.
 
-    A share above 0 is never rounded to nothing.
+    No share above 0 is rounded to nothing, that of ``rest`` neither, unless there is one part only.
     """
-    total = grain or 100
-    part = min(total, max(1, round(total * percent / 100))) if percent else 0
+    total = grain or _WHOLE
+    part = round(total * percent / _WHOLE)
+    if percent:
+        part = max(1, part if percent == _WHOLE else min(part, total - 1))
     share = {name: part, rest: total - part}
     return {service: share.get(service, 0) for service in sorted(services.named)}
 

@@ -172,6 +172,26 @@ def test_the_candidate_share_is_that_of_both_versions(rules, share):
     assert weights.candidate_share(found, Services("fraud", None, "simple")) == 0.0
 
 
+@pytest.mark.parametrize(
+    ("rules", "percent"),
+    [
+        ([{"fraud": 50, "next": 50}], 50),
+        ([{"fraud": 500, "next": 500}], 50),
+        ([{"fraud": 3, "next": 1}], 25),
+        ([{"fraud": 0, "next": 1}], 100),
+        ([{"fraud": 999, "next": 1}], 1),
+        ([{"fraud": 100, "next": 0}], 0),
+        ([{"fraud": 90, "next": 10}, {"fraud": 1, "next": 1}], 50),
+        ([{"fraud": 0, "next": 0}], 0),
+        ([{"fraud": 1}], 0),
+        ([], 0),
+    ],
+)
+def test_weights_are_told_in_percent(rules, percent):
+    """Of pods, of a thousand, of all or nothing: the largest of the rules, never 0 for a little."""
+    assert weights.largest_percent(dict(enumerate(rules)), "next") == percent
+
+
 # Routers that cannot divide traffic at will
 
 

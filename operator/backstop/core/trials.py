@@ -187,7 +187,7 @@ def shifted(
     percent = _percent(view, trial, action)
     if percent is None:
         asked = weights.from_text(action.after)
-        percent = max((rule.get(services.candidate, 0) for rule in asked.values()), default=0)
+        percent = weights.largest_percent(asked, services.candidate)
         return _shifted_in_incident(view, status, trial, percent, now)
     asked_to = wish is CandidateRequest.PROMOTE and percent == _last_percent(view)
     answered = PROMOTE if asked_to else trial.answered

@@ -164,6 +164,15 @@ def candidate_share(rules: Iterable[RuleWeights], services: Services) -> float:
     return shares.pop() if len(shares) == 1 else 0.0
 
 
+def largest_percent(asked: RuleMap, name: str) -> int:
+    """Return the largest percentage that ``name`` gets in a rule, whatever its weights sum to.
+
+    More than nothing is at least 1.
+    """
+    shares = (_WHOLE * rule.get(name, 0) / (sum(rule.values()) or 1) for rule in asked.values())
+    return max((max(1, round(share)) for share in shares if share), default=0)
+
+
 def _share(weights: Mapping[str, int], target: str, candidate: str) -> float:
     ours = weights.get(candidate, 0)
     both = weights.get(target, 0) + ours

@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+from tests.api.specs import REMOVED
+
 _ACTIONS: Final = (
     "openCircuit, shiftTraffic, rollback, scale, restart, pauseRollout, runJob, callWebhook,"
     " notify, waitForApproval"
@@ -193,6 +195,11 @@ _NO_CIRCUIT: Final = (
     "fallback needs a router that knows it: neither replicaRatio nor inferenceService can open a"
     " circuit; name an httpRoute, a virtualService or a service"
 )
+_NO_DEPLOYMENTS: Final = (
+    "traffic.replicaRatio needs Deployments: write kind Deployment for target and candidate, or"
+    " name a router"
+)
+_RATIO: Final[dict[str, Any]] = {"traffic": {"replicaRatio": {}}, "fallback": REMOVED}
 _BOTH_RUNBOOKS: Final = (
     "runbook needs either name (a Runbook in this namespace) or steps by cause, not both"
 )
@@ -232,6 +239,15 @@ CANDIDATE_MISTAKES: Final[tuple[tuple[str, dict[str, Any], str, str], ...]] = (
         {"traffic": {"inferenceService": "fraud"}},
         _NO_CIRCUIT,
         f"spec: {_NO_CIRCUIT}",
+    ),
+    *(
+        (
+            f"a ratio of replicas with a {role} of another kind",
+            {**_RATIO, f"{role}.kind": "StatefulSet"},
+            _NO_DEPLOYMENTS,
+            f"spec: {_NO_DEPLOYMENTS}",
+        )
+        for role in ("target", "candidate")
     ),
     (
         "a runbook by name and steps",

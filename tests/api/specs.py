@@ -183,6 +183,15 @@ GOOD: Final = {
             ("replicaRatio", {}, REMOVED),
         )
     },
+    "two Deployments behind one Service": changed(
+        FULL,
+        {
+            "traffic": {"replicaRatio": {}},
+            "fallback": REMOVED,
+            "target.service": "fraud",
+            "candidate.service": "fraud",
+        },
+    ),
     **{
         f"a target: {kind}": changed(MINIMAL, {"target.kind": kind})
         for kind in ("StatefulSet", "InferenceService", "Rollout", "Canary")

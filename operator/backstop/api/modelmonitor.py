@@ -210,7 +210,7 @@ class Traffic(ApiModel):
     gets the traffic: all or nothing."""
 
     replica_ratio: ReplicaRatio | None = None
-    """No router: the numbers of pods of target and candidate are the split."""
+    """No router: the numbers of pods of two Deployments behind one Service are the split."""
 
     inference_service: DnsName | None = None
     """Name of the KServe InferenceService that splits traffic between its revisions."""
@@ -300,9 +300,26 @@ class Limits(ApiModel):
 )
 @cel(
     "!has(self.candidate) || !has(self.target.service)"
-    " || self.candidate.service != self.target.service",
+    " || self.candidate.service != self.target.service"
+    " || (has(self.traffic) && has(self.traffic.replicaRatio))",
     "candidate.service and target.service must differ",
-    lambda self: self.candidate is None or self.candidate.service != self.target.service,
+    lambda self: (
+        self.candidate is None
+        or self.candidate.service != self.target.service
+        or (self.traffic is not None and self.traffic.replica_ratio is not None)
+    ),
+)
+@cel(
+    "!has(self.traffic) || !has(self.traffic.replicaRatio) || (self.target.kind == 'Deployment'"
+    " && (!has(self.candidate) || self.candidate.kind == 'Deployment'))",
+    "traffic.replicaRatio needs Deployments: write kind Deployment for target and candidate, or"
+    " name a router",
+    lambda self: (
+        self.traffic is None
+        or self.traffic.replica_ratio is None
+        or {self.target.kind, self.candidate.kind if self.candidate else "Deployment"}
+        == {"Deployment"}
+    ),
 )
 @cel(
     "!has(self.fallback) || !has(self.fallback.service) || !has(self.target.service)"

@@ -304,12 +304,19 @@ async def test_pods_are_the_split_and_are_waited_for():
 
 
 @pytest.mark.parametrize(
-    "services", [Services("target", "next", "simple"), Services("target", None, None)]
+    ("services", "said"),
+    [
+        (
+            Services("target", "next", "simple"),
+            "a circuit needs a router, for example an HTTPRoute",
+        ),
+        (Services("target", None, None), "name a candidate, or leave traffic out"),
+    ],
 )
-async def test_a_circuit_needs_a_router(services: Services):
-    """Pods alone cannot stand in for each other."""
+async def test_a_ratio_is_between_target_and_candidate(services: Services, said: str):
+    """Pods alone cannot stand in for a fallback, and one Deployment divides nothing."""
     router = replica_ratio.ReplicaRatioTraffic(Objects())
-    with pytest.raises(InvalidError, match="a circuit needs a router"):
+    with pytest.raises(InvalidError, match=said):
         await router.read(ObjectRef("ReplicaRatio", "demo", "target"), services)
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
 from tests.adapters.real import Json, eventually, without_bookkeeping
-from tests.adapters.router_cases import CASES, Case
+from tests.adapters.router_cases import CASES, Case, ingress
 
 from backstop.adapters.kube import KubernetesApi
 from backstop.adapters.traffic.registry import Routers
 from backstop.core.facts import ObjectRef
-from backstop.core.weights import Services
-from backstop.ports import ConflictError, NotFoundError, UnknownKindError
+from backstop.core.weights import Services, open_circuit
+from backstop.ports import ConflictError, NotFoundError, UnavailableError, UnknownKindError
 
 pytestmark = pytest.mark.cluster
 
@@ -138,6 +138,62 @@ async def test_weights_that_are_there_already_are_not_written(
         for path in paths.values()
         if "generation" in (found := await api.get(path))["metadata"]
     ]
+
+
+class FailsSecond:
+    """The API, with a connection that breaks before the second write."""
+
+    def __init__(self, api: KubernetesApi) -> None:
+        self.api, self.written = api, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.api, name)
+
+    async def merge_patch(self, path: str, body: Mapping[str, Any]) -> Json:
+        self.written += 1
+        if self.written > 1:
+            raise UnavailableError("the connection to the API server broke")
+        return await self.api.merge_patch(path, body)
+
+
+async def test_a_half_done_ratio_is_finished_by_the_same_weights(
+    api: KubernetesApi, namespace: str, foreign_crds: Install
+) -> None:
+    """What grows has grown when the connection breaks; read again, the rest follows."""
+    case = next(one for one in CASES if one.kind == "ReplicaRatio")
+    paths = await created(case, api, namespace, foreign_crds)
+    ref = case.ref(namespace)
+    breaking = Routers(FailsSecond(api))
+    facts = await breaking.read(ref, case.services)
+    with pytest.raises(UnavailableError):
+        await breaking.write(facts, {0: case.shift})
+    await at_rest(api, paths)
+    routers = Routers(api)
+    half = await routers.read(ref, case.services)
+    assert dict(half.rules[0].weights) == {"target": 3, "next": 3}
+    with pytest.raises(ConflictError):
+        await routers.write(facts, {0: case.shift})
+    whole = await routers.write(half, {0: case.shift})
+    assert dict(whole.rules[0].weights) == case.shift
+    # No pod is ready, as nothing pulls their image.
+    assert (whole.in_effect, whole.message) == (False, "waiting for 4 of 4 pods to become ready")
+
+
+@pytest.mark.parametrize(
+    ("total", "written"), [("10", "100"), ("1000", "1000")], ids=["as 100", "finer"]
+)
+async def test_an_open_circuit_leaves_a_canary_all_of_the_traffic(
+    total: str, written: str, api: KubernetesApi, namespace: str
+) -> None:
+    """By the total that ingress-nginx counts with."""
+    collection = f"/apis/networking.k8s.io/v1/namespaces/{namespace}/ingresses"
+    await api.create(collection, ingress(**{"canary-weight-total": total}))
+    ours, routers = Services("target", None, "next"), Routers(api)
+    facts = await routers.read(ObjectRef("Ingress", namespace, "model"), ours)
+    await routers.write(facts, open_circuit(facts.rules, ours, facts.grain))
+    found = (await api.get(f"{collection}/model"))["metadata"]["annotations"]
+    assert found["nginx.ingress.kubernetes.io/canary-weight"] == written
+    assert found["nginx.ingress.kubernetes.io/canary-weight-total"] == total
 
 
 async def test_what_is_missing_is_told_from_a_kind_that_is_not_there(

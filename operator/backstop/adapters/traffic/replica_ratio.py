@@ -36,10 +36,15 @@ class ReplicaRatioTraffic:
             InvalidError: there is a fallback, or no candidate, or an autoscaler sets the replicas.
 
         """
-        if services.fallback is not None or services.candidate is None:
+        if services.fallback is not None:
             raise InvalidError(
                 "a ratio of replicas splits between target and candidate only: a circuit needs a"
                 " router, for example an HTTPRoute"
+            )
+        if services.candidate is None:
+            raise InvalidError(
+                "a ratio of replicas splits between target and candidate: name a candidate, or"
+                " leave traffic out"
             )
         names = (services.target, services.candidate)
         bodies, autoscalers = await asyncio.gather(

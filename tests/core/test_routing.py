@@ -1,5 +1,7 @@
 """Which router a monitor names, between what it splits, and which weights a step asks of it."""
 
+import dataclasses
+
 import pytest
 from tests.core.build import CANDIDATE, route, spec, view
 
@@ -45,3 +47,29 @@ def test_where_pods_are_the_split_deployments_have_the_names():
     assert services("fraud", both, ModelMonitorStatus()) == Services("fraud", "next", None)
     alone = spec(**RATIO)
     assert services("fraud", alone, ModelMonitorStatus()) == Services("fraud", None, None)
+
+
+SWITCHED = {"fraud": 0, "fraud-next": 0, "simple": 1}
+
+
+@pytest.mark.parametrize(
+    ("kind", "weight", "grain", "expected"),
+    [
+        (StepKind.OPEN_CIRCUIT, 0, 1, {"fraud": 0, "fraud-next": 0, "simple": 1}),
+        (StepKind.PROBE_CIRCUIT, 0, 1, {"fraud": 1, "fraud-next": 0, "simple": 0}),
+        (StepKind.CLOSE_CIRCUIT, 0, 1, {"fraud": 1, "fraud-next": 0, "simple": 0}),
+        (StepKind.SHIFT_TRAFFIC, 5, 1, {"fraud": 0, "fraud-next": 1, "simple": 0}),
+        (StepKind.SHIFT_TRAFFIC, 0, 1, SWITCHED),
+        (StepKind.OPEN_CIRCUIT, 0, 1000, {"fraud": 0, "fraud-next": 0, "simple": 1000}),
+        (StepKind.PROBE_CIRCUIT, 0, 1000, {"fraud": 50, "fraud-next": 0, "simple": 950}),
+        (StepKind.CLOSE_CIRCUIT, 0, 1000, {"fraud": 1000, "fraud-next": 0, "simple": 0}),
+        (StepKind.SHIFT_TRAFFIC, 5, 1000, {"fraud": 950, "fraud-next": 50, "simple": 0}),
+        (StepKind.SHIFT_TRAFFIC, 5, 0, {"fraud": 95, "fraud-next": 5, "simple": 0}),
+    ],
+)
+def test_each_step_asks_in_the_parts_of_the_router(kind, weight, grain, expected):
+    """Of a thousand, or of one: all or nothing. What ends a trial moves what is there."""
+    seen = view(spec=spec(candidate=CANDIDATE))
+    facts = dataclasses.replace(route(SWITCHED), grain=grain)
+    step = Step(kind, "id", "why", candidate_weight=weight)
+    assert wanted_weights(seen, step, facts) == {0: expected}

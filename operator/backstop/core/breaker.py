@@ -13,6 +13,7 @@ from backstop.api.status import (
 )
 from backstop.core import episode as episodes
 from backstop.core.diagnosis import Diagnosis
+from backstop.core.evidence import is_complete
 from backstop.core.units import say_seconds, seconds
 from backstop.core.view import Step, View
 
@@ -74,7 +75,7 @@ def _half_open(view: View, episode: Episode, diagnosis: Diagnosis | None) -> Ste
     probed = view.now - since.timestamp() if since else 0.0
     if probed < seconds(view.spec.circuit.probe_for):
         return None
-    if not episodes.evidence_cleared(episode, view.look.verdicts):
+    if not (is_complete(view) and episodes.evidence_cleared(episode, view.look.verdicts)):
         return None
     why = f"the target was healthy under the probe for {say_seconds(probed)}"
     return _step(view, episode, StepKind.CLOSE_CIRCUIT, why)

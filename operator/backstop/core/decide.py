@@ -37,6 +37,7 @@ from backstop.core import (
 from backstop.core import episode as episodes
 from backstop.core.changes import release_context
 from backstop.core.diagnosis import Diagnosis, diagnose
+from backstop.core.evidence import is_complete
 from backstop.core.permission import Permission, permit, redo
 from backstop.core.units import seconds
 from backstop.core.verdicts import Look, SignalVerdict, overall
@@ -167,7 +168,7 @@ def _is_over(view: View, episode: Episode) -> bool:
         return False
     if episode.arm is Arm.CANDIDATE and not trials.is_of(view, episode):
         return True
-    return episodes.evidence_cleared(episode, view.look.verdicts)
+    return is_complete(view) and episodes.evidence_cleared(episode, view.look.verdicts)
 
 
 def _next_step(view: View, diagnosis: Diagnosis | None) -> Step | None:

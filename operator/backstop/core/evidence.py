@@ -2,14 +2,19 @@
 
 For the target, samples count from the last action on. For the candidate they count from the end of
 the rollout of the template under trial, if that was later, since before it other pods answered.
+Only once every pod can have been counted anew is health taken as recovery.
 """
 
 import math
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Final
 
 from backstop.api.status import Arm, ModelMonitorStatus
-from backstop.core.view import Memory
+from backstop.core.view import Memory, View
+
+SCRAPES_TO_COUNT: Final = 2.5
+"""Scrape intervals in which every pod is scraped twice, as counting takes, and a bit more."""
 
 
 def evidence_from(status: ModelMonitorStatus) -> dict[Arm, float]:
@@ -34,3 +39,14 @@ def without_answered(memory: Memory, status: ModelMonitorStatus) -> Memory:
         healthy_since=None if Arm.TARGET in changed else memory.healthy_since,
         evidence_from=MappingProxyType(begins),
     )
+
+
+def is_complete(view: View) -> bool:
+    """Return whether every pod was counted since the evidence began anew.
+
+    Before that a verdict may rest on the few pods that were scraped first, and health of those is
+    no recovery.
+    """
+    began = view.status.evidence_from
+    waits = SCRAPES_TO_COUNT * (view.look.scrape_interval or 0.0)
+    return began is None or view.now >= began.timestamp() + waits

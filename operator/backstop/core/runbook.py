@@ -32,6 +32,7 @@ from backstop.api.status import (
 from backstop.core import episode as episodes
 from backstop.core.built_in import BUILT_IN
 from backstop.core.diagnosis import Diagnosis
+from backstop.core.evidence import is_complete
 from backstop.core.units import say_seconds, seconds
 from backstop.core.verdicts import SignalVerdict, overall
 from backstop.core.view import Step, View
@@ -148,7 +149,8 @@ def _recovery(
             return Progress.NOT_HELPED, "the target failed the probe that followed"
         return Progress.RUNNING, ""
     found = _watched(view, episode, wanted.signals)
-    if found and all(one.verdict is Verdict.HEALTHY for one in found):
+    healthy = bool(found) and all(one.verdict is Verdict.HEALTHY for one in found)
+    if healthy and is_complete(view):
         return Progress.HELPED, "all that was breached is healthy"
     late = view.now >= in_effect + seconds(wanted.within)
     worst = next((one for one in found if one.verdict is Verdict.BREACHED), None)

@@ -14,6 +14,7 @@ from tests.core.world import broken, world
 
 from backstop.api.status import ActionState, Arm, Cause, StepKind, Verdict
 from backstop.core import breaker
+from backstop.core.changes import release_context
 from backstop.core.decide import decide
 from backstop.core.diagnosis import ReleaseContext, diagnose
 
@@ -265,3 +266,13 @@ def test_a_fault_of_both_versions_is_not_rolled_back():
     made.after(1).release("v2")
     assert made.look(B, B) == [OPEN]
     assert made.rules == [{"fraud": 0, "fraud-next": 0, "simple": 100}]
+
+
+def test_a_fallback_that_was_taken_away_cannot_be_opened_to_again():
+    """The probe fails, and there is nowhere to send the traffic."""
+    probing = status(
+        circuit={"phase": "HalfOpen", "since": T0 - 1, "openings": 1}, incident=episode()
+    )
+    seen = view(verdict(outcome=B), status=probing, spec=spec(fallback=None))
+    found = breaker.next_step(seen, episode(), diagnose(seen.look.verdicts, release_context(seen)))
+    assert found is None

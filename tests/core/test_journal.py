@@ -166,12 +166,9 @@ def test_an_action_is_finished_even_without_an_incident(step: StepKind):
 
 
 def test_a_trial_keeps_the_weight_it_was_given():
-    """The largest of all rules; outside of an incident the trial goes on."""
-    after = applied(
-        SHIFT,
-        status(candidate={"fingerprint": "c1"}),
-        after=to_text({0: {"fraud-next": 10}, 1: {"fraud-next": 20}, 2: {}}),
-    )
+    """The largest share of all rules, in percent; outside of an incident the trial goes on."""
+    given = {0: {"fraud": 90, "fraud-next": 10}, 1: {"fraud": 4, "fraud-next": 1}, 2: {}}
+    after = applied(SHIFT, status(candidate={"fingerprint": "c1"}), after=to_text(given))
     assert after.candidate is not None
     assert (after.candidate.weight, after.candidate.phase) == (20, "Trial")
 
@@ -248,3 +245,12 @@ def test_a_long_incident_stays_small():
         largest = max(largest, made.size())
     assert made.status.circuit.openings > 50
     assert largest <= 8_000
+
+
+def test_what_tells_people_is_done_at_once_and_answers_no_evidence():
+    """Also where the incident is over meanwhile; nothing in the cluster has changed."""
+    told = action(StepKind.NOTIFY, name="tell")
+    known = status(action=told, evidence_from=T0 - 9)
+    after = journal.applied(view(status=known), told, T0 + 2)
+    assert (after.action, after.incident) == (None, None)
+    assert after.evidence_from == known.evidence_from

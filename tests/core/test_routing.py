@@ -73,3 +73,9 @@ def test_each_step_asks_in_the_parts_of_the_router(kind, weight, grain, expected
     facts = dataclasses.replace(route(SWITCHED), grain=grain)
     step = Step(kind, "id", "why", candidate_weight=weight)
     assert wanted_weights(seen, step, facts) == {0: expected}
+
+
+def test_a_monitor_without_a_service_of_the_target_moves_nothing():
+    """The API refuses such a spec; one that was stored before is held anyway."""
+    bare = spec().model_copy(update={"target": spec().target.model_copy(update={"service": None})})
+    assert services("fraud", bare, ModelMonitorStatus()) is None

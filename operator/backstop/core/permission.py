@@ -91,11 +91,8 @@ def redo(view: View) -> Permission | None:
     if revert is None or episode is None or view.spec.mode is Mode.OBSERVE:
         return None
     if not reverts.may_redo(episode, view.spec.limits):
-        urgent = episode.model_copy(update={"severity": Severity.P0})
-        held = reverts.stopped(episode, revert)
-        return _held(
-            replace(view, status=view.status.model_copy(update={"incident": urgent})), held
-        )
+        urgent = _with_incident(view, episode.model_copy(update={"severity": Severity.P0}))
+        return _held(urgent, reverts.stopped(episode, revert))
     nth = episode.reverts + 1
     action = revert.action
     again = episodes.action_id(view.uid, f"{episode.name}/reverts", action.step, nth)

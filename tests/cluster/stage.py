@@ -200,6 +200,7 @@ class Stage(Namespace):
         return await self.until_status(
             "the first revision is recorded as good",
             lambda s: s.get("verdict") == "Healthy" and s["revisions"].get("lastGood"),
+            seconds=90,  # on a busy machine several operators start at once
         )
 
     async def until_circuit(self, phase: str) -> Object:

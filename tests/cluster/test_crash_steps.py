@@ -24,7 +24,7 @@ pytestmark = pytest.mark.cluster
 LANES = 4
 """How many crashes are tried at once, each in a namespace of its own."""
 
-TARGETS = (What.ROUTE, What.DEPLOYMENT)
+TARGETS = (What.ROUTE, What.DEPLOYMENT, What.JOB)
 
 
 @dataclass(slots=True)
@@ -118,8 +118,10 @@ PROMOTION = Golden(
 async def _serve_target(stage: Stage) -> None:
     await stage.serve({TARGET: 100})
     more = {"name": "more", "scale": {"to": 3, "max": 3}, "verify": {"within": "1s"}}
+    job = {"name": "job", "runJob": {"cronJob": "train"}, "verify": {"within": "1s"}}
     fresh = {"name": "fresh", "restart": {}}
-    await stage.watch(fallback=None, runbook={"infrastructure": [more, fresh]})
+    await stage.apply(manifests.cron_job("train", "true"))
+    await stage.watch(fallback=None, runbook={"infrastructure": [more, job, fresh]})
     await stage.until_good()
 
 
@@ -139,17 +141,18 @@ async def _is_cured(stage: Stage, run: int) -> None:
     newest = max(found, key=lambda one: one["metadata"]["name"])["status"]
     assert [(one["name"], one["state"]) for one in newest["steps"]] == [
         ("more", "NotHelped"),
+        ("job", "NotHelped"),
         ("fresh", "Helped"),
     ]
     assert (await stage.get("Deployment", TARGET))["spec"]["replicas"] == 3
 
 
 REPAIRS = Golden(
-    steps=("scale 1", "restart 1"),
+    steps=("scale 1", "runJob 1", "restart 1"),
     set_up=_serve_target,
     begin=_break_its_processes,
     check=_is_cured,
-    changes=Counter({What.DEPLOYMENT: 2}),
+    changes=Counter({What.DEPLOYMENT: 2, What.JOB: 1}),
 )
 
 

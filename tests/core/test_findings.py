@@ -250,6 +250,12 @@ FOUND = {
         Cause.RELEASE,
         {FOLLOWS},
     ),
+    "the candidate may share broken data": (
+        (target(B, Pillar.DATA), better(beside=Beside.OPEN)._replace(name="data-signal")),
+        TRIED_NEW,
+        Cause.DATA,
+        {FOLLOWS},
+    ),
     "the candidate may share it: too few looks": (
         (target(B), better(U, reason="WarmingUp", beside=None)),
         TRIED_NEW,

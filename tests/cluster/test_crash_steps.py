@@ -195,8 +195,11 @@ async def _run(
     run: int,
     crash: tuple[Moment, str] | None,
 ) -> Operator:
-    """Carry out one run, with a SIGKILL at ``crash``; return the replica that is left."""
-    before = _changes(stage)
+    """Carry out one run, with a SIGKILL at ``crash``; return the replica that is left.
+
+    One without a crash has the writes of the golden run and no others.
+    """
+    before, begin = _changes(stage), len(operator.proxy.writes)
     if crash is not None:
         _arm(operator, *crash)
     await golden.begin(stage, run)
@@ -208,6 +211,10 @@ async def _run(
         operator = await _start(stage)
     await golden.check(stage, run)
     assert _changes(stage) - before == golden.changes
+    if crash is None:
+        seen = Points()
+        names = {seen.name(one) for one in operator.proxy.writes[begin:] if one.code < 300}
+        assert names - {""} == set(points(*golden.steps))
     return operator
 
 

@@ -178,7 +178,7 @@ class Stage(Namespace):
         what: str,
         holds: Callable[[Object], object],
         *,
-        seconds: float = 40,
+        seconds: float = 90,
         name: str = MONITOR,
     ) -> Object:
         """Return the first status of a monitor for which `holds` is true."""

@@ -110,7 +110,7 @@ async def test_killed_between_mitigation_and_repair(stage: Stage) -> None:
     points = Points()
     operator.proxy.before = _killer(operator, points, "target of rollback")
     bad = await stage.release(VERSION="v2", ERROR_RATE="1.0")
-    await asyncio.wait_for(operator.process.wait(), 40)
+    await asyncio.wait_for(operator.process.wait(), 90)
     dead = time.time()
     assert (await stage.status())["circuit"]["phase"] == "Open"
     assert await stage.generation() == bad["metadata"]["generation"]
@@ -166,7 +166,7 @@ async def _crash(
     before = _targets_written(stage)
     bad = await stage.release(VERSION=f"bad-{incidents}", ERROR_RATE="1.0")
     try:
-        await asyncio.wait_for(operator.process.wait(), 40)
+        await asyncio.wait_for(operator.process.wait(), 90)
     except TimeoutError:
         raise AssertionError(f"no write was {point!r}; seen {points.seen}") from None
     again = await stage.start()

@@ -42,7 +42,7 @@ async def remains(what: str, holds: Callable[[], Awaitable[object]], *, seconds:
         await asyncio.sleep(_POLL)
 
 
-async def until(what: str, probe: Callable[[], Awaitable[T]], *, seconds: float = 40) -> T:
+async def until(what: str, probe: Callable[[], Awaitable[T]], *, seconds: float = 90) -> T:
     """Return the first true result of `probe`; fail with `what` if there is none in time.
 
     An API server that asks to try again is tried again.

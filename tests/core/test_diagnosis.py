@@ -241,3 +241,17 @@ def test_all_breached_signals_are_evidence():
         "system-signal on target: errors 50 % (5 of 10), allowed 5%",
         "model-signal on candidate: errors 50 % (5 of 10), allowed 5%",
     )
+
+
+@pytest.mark.parametrize("reason", ["InsufficientData", "NoData", "WarmingUp"])
+def test_a_candidate_is_not_blamed_while_a_new_target_is_not_known(reason: str):
+    """A target that was just released may have the same fault; after its warm-up time it counts.
+
+    Otherwise an idle target would protect a failing candidate for good.
+    """
+    seen = (verdict(outcome=U, reason=reason), verdict(outcome=B, arm=Arm.CANDIDATE))
+    new = ReleaseContext(T0 - 5, proven_good=False, blame_within=1800, warming_up=True)
+    assert diagnose(seen, new) is None
+    old = ReleaseContext(T0 - 500, proven_good=False, blame_within=1800)
+    later = diagnose(seen, old)
+    assert (later is None) == (reason == "WarmingUp")

@@ -67,7 +67,12 @@ def diagnose(
     if findings.breached(verdicts, Arm.TARGET):
         return _blame_target(Evidence(verdicts, release, settle))
     candidate = findings.breached(verdicts, Arm.CANDIDATE)
-    alone = tuple(one for one in candidate if not findings.may_be_shared(one, verdicts, settle))
+    new = release.warming_up
+    alone = tuple(
+        one
+        for one in candidate
+        if not findings.may_be_shared(one, verdicts, settle, other_is_new=new)
+    )
     if alone:
         return _blame_candidate(alone, verdicts)
     reported = tuple(v for v in verdicts if v.reports and v.verdict is Verdict.BREACHED)

@@ -22,7 +22,7 @@ class ReleaseContext:
     seconds. ``configuration`` is what changed of the ConfigMaps and Secrets that the target refers
     to. ``candidate_under_trial`` says that a candidate gets traffic, ``rolled_out`` that all pods
     of the target run its current revision. ``warming_up`` says that the revision is so new that
-    slow answers are no evidence against it.
+    slow answers are no evidence against it, and that a verdict on it is still waited for.
     """
 
     changed: float | None
@@ -145,14 +145,23 @@ def candidate_may_share(evidence: Evidence) -> bool:
     )
 
 
-def may_be_shared(broken: SignalVerdict, verdicts: Iterable[SignalVerdict], settle: float) -> bool:
+def may_be_shared(
+    broken: SignalVerdict,
+    verdicts: Iterable[SignalVerdict],
+    settle: float,
+    *,
+    other_is_new: bool = False,
+) -> bool:
     """Return whether the other arm may yet turn out to have broken the same limit.
 
     One that is Healthy must hold it ``settle`` seconds after it was broken, and what it did since
     must hold it too; one that has not been looked at often enough for a verdict is waited for.
+    ``other_is_new`` says that the other arm was released just now: whatever it is Unknown for, its
+    new pods have yet to be counted.
     """
     return any(
         other.reason == UnknownReason.WARMING_UP
+        or (other_is_new and other.verdict is Verdict.UNKNOWN)
         or other.beside is Beside.ALIKE
         or (other.verdict is Verdict.HEALTHY and _is_early(one, other, settle))
         for one, other in _pairs(broken, verdicts)

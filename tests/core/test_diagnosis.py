@@ -10,7 +10,7 @@ from backstop.core.decide import decide
 from backstop.core.diagnosis import ReleaseContext, diagnose
 from backstop.core.episode import under_way
 from backstop.core.measurement import Pillar
-from backstop.core.verdicts import Look
+from backstop.core.verdicts import Beside, Look
 
 H, B, U = Verdict.HEALTHY, Verdict.BREACHED, Verdict.UNKNOWN
 OLD = ReleaseContext(changed=T0 - 86_400, proven_good=False, blame_within=1800)
@@ -243,15 +243,23 @@ def test_all_breached_signals_are_evidence():
     )
 
 
-@pytest.mark.parametrize("reason", ["InsufficientData", "NoData", "WarmingUp"])
-def test_a_candidate_is_not_blamed_while_a_new_target_is_not_known(reason: str):
-    """A target that was just released may have the same fault; after its warm-up time it counts.
+@pytest.mark.parametrize(
+    ("held", "while_new", "later"),
+    [
+        (verdict(outcome=U, reason="InsufficientData"), False, True),
+        (verdict(outcome=U, reason="NoData"), False, True),
+        (verdict(outcome=U, reason="WarmingUp"), False, False),
+        (verdict(clean_at=T0 + 60), False, True),
+        (verdict(clean_at=T0 + 60)._replace(beside=Beside.BETTER), True, True),
+    ],
+)
+def test_a_target_that_was_just_released_must_be_demonstrably_better(held, while_new, later):
+    """Its verdict may rest on pods that are gone; then a fault of both is not the candidate's.
 
-    Otherwise an idle target would protect a failing candidate for good.
+    After the warm-up time it counts as any, or an idle target would protect a bad candidate.
     """
-    seen = (verdict(outcome=U, reason=reason), verdict(outcome=B, arm=Arm.CANDIDATE))
+    seen = (held, verdict(outcome=B, arm=Arm.CANDIDATE))
     new = ReleaseContext(T0 - 5, proven_good=False, blame_within=1800, warming_up=True)
-    assert diagnose(seen, new) is None
     old = ReleaseContext(T0 - 500, proven_good=False, blame_within=1800)
-    later = diagnose(seen, old)
-    assert (later is None) == (reason == "WarmingUp")
+    assert (diagnose(seen, new) is not None) == while_new
+    assert (diagnose(seen, old) is not None) == later

@@ -156,12 +156,12 @@ def may_be_shared(
 
     One that is Healthy must hold it ``settle`` seconds after it was broken, and what it did since
     must hold it too; one that has not been looked at often enough for a verdict is waited for.
-    ``other_is_new`` says that the other arm was released just now: whatever it is Unknown for, its
-    new pods have yet to be counted.
+    ``other_is_new`` says that the other arm was released just now: its verdict may rest on pods
+    that are gone, so it must be demonstrably better since.
     """
     return any(
         other.reason == UnknownReason.WARMING_UP
-        or (other_is_new and other.verdict is Verdict.UNKNOWN)
+        or (other_is_new and other.beside is not Beside.BETTER)
         or other.beside is Beside.ALIKE
         or (other.verdict is Verdict.HEALTHY and _is_early(one, other, settle))
         for one, other in _pairs(broken, verdicts)

@@ -1,5 +1,6 @@
 """Is it the data, the model, the infrastructure, or only the new version? The table, row by row."""
 
+import dataclasses
 from datetime import UTC, datetime
 
 import pytest
@@ -261,5 +262,7 @@ def test_a_target_that_was_just_released_must_be_demonstrably_better(held, while
     seen = (held, verdict(outcome=B, arm=Arm.CANDIDATE))
     new = ReleaseContext(T0 - 5, proven_good=False, blame_within=1800, warming_up=True)
     old = ReleaseContext(T0 - 500, proven_good=False, blame_within=1800)
+    silent = dataclasses.replace(new, serves=False)
     assert (diagnose(seen, new) is not None) == while_new
     assert (diagnose(seen, old) is not None) == later
+    assert (diagnose(seen, silent) is not None) == later

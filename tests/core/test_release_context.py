@@ -142,6 +142,24 @@ def test_a_candidate_is_on_trial_while_it_gets_traffic(status, rules, tried):
     assert release_context(seen).candidate_under_trial is tried
 
 
+@pytest.mark.parametrize(
+    ("status", "rules", "serves"),
+    [
+        (on_trial(), SPLIT, True),
+        (on_trial(), None, True),
+        (on_trial(TrialPhase.PROMOTING), {"fraud": 0, "fraud-next": 100}, False),
+        # While the fallback answers, what the target got before counts.
+        (on_trial(circuit=OPEN), {"fraud": 0, "fraud-next": 0}, True),
+    ],
+)
+def test_a_target_without_traffic_is_not_waited_for(status, rules, serves):
+    """As long as the candidate has all of it, no verdict on the target can come."""
+    seen = view(
+        spec=spec(candidate=CANDIDATE), status=status, route=None if rules is None else route(rules)
+    )
+    assert release_context(seen).serves is serves
+
+
 def test_without_a_candidate_in_the_spec_none_is_on_trial():
     """What is left of it in the status tells nothing."""
     assert not release_context(view(status=on_trial())).candidate_under_trial

@@ -28,6 +28,7 @@ def release_context(view: View) -> ReleaseContext:
         candidate_under_trial=_is_tried(view),
         rolled_out=view.target is None or view.target.rolled_out,
         warming_up=changed is not None and view.now < changed + _warm_up(view),
+        serves=_serves(view),
     )
 
 
@@ -36,13 +37,20 @@ def _is_tried(view: View) -> bool:
     candidate, services = view.status.candidate, view.services
     if candidate is None or services is None or services.candidate is None:
         return False
-    if candidate.phase not in _ON_TRIAL:
-        return False
-    name, restore = services.candidate, view.status.circuit.restore
+    return candidate.phase in _ON_TRIAL and _gets_traffic(view, services.candidate)
+
+
+def _serves(view: View) -> bool:
+    """Return whether the target gets traffic, as far as the route tells."""
+    return view.services is None or _gets_traffic(view, view.services.target)
+
+
+def _gets_traffic(view: View, service: str) -> bool:
+    restore = view.status.circuit.restore
     if restore:
-        # While the fallback answers nothing is to be learnt of the candidate, for or against it.
-        return any(one.get(name, 0) > 0 for one in restore)
-    return view.route is None or any(rule.weights.get(name, 0) > 0 for rule in view.route.rules)
+        # While the fallback answers nothing is to be learnt of either, for or against it.
+        return any(one.get(service, 0) > 0 for one in restore)
+    return view.route is None or any(rule.weights.get(service, 0) > 0 for rule in view.route.rules)
 
 
 def _warm_up(view: View) -> float:

@@ -67,7 +67,7 @@ def diagnose(
     if findings.breached(verdicts, Arm.TARGET):
         return _blame_target(Evidence(verdicts, release, settle))
     candidate = findings.breached(verdicts, Arm.CANDIDATE)
-    new = release.warming_up
+    new = release.warming_up and release.serves
     alone = tuple(
         one
         for one in candidate

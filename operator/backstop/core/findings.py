@@ -22,7 +22,8 @@ class ReleaseContext:
     seconds. ``configuration`` is what changed of the ConfigMaps and Secrets that the target refers
     to. ``candidate_under_trial`` says that a candidate gets traffic, ``rolled_out`` that all pods
     of the target run its current revision. ``warming_up`` says that the revision is so new that
-    slow answers are no evidence against it, and that a verdict on it is still waited for.
+    slow answers are no evidence against it, and that a verdict on it is still waited for, as far as
+    ``serves`` says that it gets traffic to be judged by.
     """
 
     changed: float | None
@@ -32,6 +33,7 @@ class ReleaseContext:
     candidate_under_trial: bool = False
     rolled_out: bool = True
     warming_up: bool = False
+    serves: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,13 @@ KIND = Binary("kind", "kind", _KIND, _KIND, version_arguments=("version",))
 """Only for clusters in Docker; not part of the lab's own cluster."""
 
 
+_HELM = "helm.sh/helm/v4"
+HELM = Binary(
+    "helm", "helm", _HELM, f"{_HELM}/cmd/helm", version_arguments=("version",), matching_parts=1
+)
+"""Installs the chart in tests; not part of the lab's own cluster."""
+
+
 @cache
 def module_version(go_mod: str, module: str) -> str:
     """Return the version (no leading v) that a go.mod requires of a module.

@@ -165,6 +165,7 @@ def rows(model: type[BaseModel], path: str = "") -> Iterator[str]:
         part = part_of(field.annotation)
         value = field.get_default(call_default_factory=True)
         default = "" if part or value in (None, {}, []) else f"`{str(value).replace('F', 'f')}`"
+        default = "all" if isinstance(value, list) and value else default
         default = "required" if field.is_required() else default
         meaning = " ".join((field.description or "").split()).replace("|", "\\|")
         yield f"| `{key}` | {default} | {meaning} |"

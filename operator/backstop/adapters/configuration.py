@@ -23,9 +23,10 @@ _CREATION_SECONDS: Final = 2.0
 class ConfigurationChanges:
     """Implements :class:`backstop.ports.Configuration`."""
 
-    def __init__(self, api: KubeApi) -> None:
-        """Work through ``api``, which carries the credentials and the deadlines."""
+    def __init__(self, api: KubeApi, *, secrets: bool = True) -> None:
+        """Work through ``api``; Secrets are left out unless ``secrets``."""
         self._api = api
+        self._secrets = secrets
 
     async def changes(self, refs: Sequence[ObjectRef]) -> tuple[ConfigurationChange, ...]:
         """Return the last change of the data of each; what is gone or forbidden is left out."""
@@ -34,7 +35,7 @@ class ConfigurationChanges:
 
     async def _change(self, ref: ObjectRef) -> ConfigurationChange | None:
         plural = _PLURALS.get(ref.kind)
-        if plural is None:
+        if plural is None or (ref.kind == "Secret" and not self._secrets):
             return None
         try:
             metadata = await self._api.metadata(namespaced("v1", ref.namespace, plural, ref.name))

@@ -65,7 +65,8 @@ class _Seen(NamedTuple):
 class Cluster:
     """A cache of facts, keyed by what they are about.
 
-    ``watched`` are the kinds whose changes are told to :meth:`saw`.
+    ``watched`` are the kinds whose changes are told to :meth:`saw`, unless ``is_blind`` says that
+    those of this object cannot be watched at the moment.
     """
 
     workloads: Workload
@@ -73,6 +74,7 @@ class Cluster:
     is_referenced: Callable[[ObjectRef], bool]
     clock: Clock
     watched: frozenset[str]
+    is_blind: Callable[[ObjectRef], bool] = lambda _: False
     _workloads: dict[ObjectRef, _Seen] = field(default_factory=dict)
     _changed: dict[ObjectRef, tuple[str, datetime | None]] = field(default_factory=dict)
     _bodies: dict[ObjectRef, Mapping[str, Any] | None] = field(default_factory=dict)
@@ -116,7 +118,8 @@ class Cluster:
         return all(one.isdigit() for one in versions) and int(known) > int(versions[1])
 
     def _seen(self, ref: ObjectRef, facts: RouteFacts | WorkloadFacts | None) -> _Seen:
-        return _Seen(facts, math.inf if ref.kind in self.watched else self.clock.now())
+        is_watched = ref.kind in self.watched and not self.is_blind(ref)
+        return _Seen(facts, math.inf if is_watched else self.clock.now())
 
     def _dated(self, facts: WorkloadFacts) -> WorkloadFacts:
         """Return ``facts`` with the time at which its template was first seen."""
@@ -144,15 +147,17 @@ class Cluster:
         route = await self._route(record, problems, good)
         return Surroundings(target, candidate, route, tuple(problems))
 
-    def _holds(self, seen: _Seen | None, good: float) -> bool:
-        return seen is not None and self.clock.now() < seen.at + good
+    def _holds(self, ref: ObjectRef, seen: _Seen | None, good: float) -> bool:
+        if seen is None or (math.isinf(seen.at) and self.is_blind(ref)):
+            return False
+        return self.clock.now() < seen.at + good
 
     async def _workload(
         self, ref: ObjectRef | None, missing: Reason, problems: list[Problem], good: float
     ) -> WorkloadFacts | None:
         if ref is None:
             return None
-        if not self._holds(self._workloads.get(ref), good):
+        if not self._holds(ref, self._workloads.get(ref), good):
             try:
                 facts = self._dated(await self.workloads.read(ref))
                 self._workloads[ref] = self._seen(ref, facts)
@@ -193,9 +198,11 @@ class Cluster:
 
     async def _route_facts(self, ref: ObjectRef, services: Services, good: float) -> RouteFacts:
         known = self._routes.get((ref, services))
-        if known is not None and self._holds(known, good):
+        if known is not None and self._holds(ref, known, good):
             facts: RouteFacts = known.facts
             return facts
+        if self.is_blind(ref):
+            self._bodies.pop(ref, None)
         body = self._bodies.get(ref)
         if ref in self._bodies and body is None:
             raise NotFoundError(f"{ref} does not exist")

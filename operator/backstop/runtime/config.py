@@ -5,7 +5,7 @@ called; a monitor names a source, never an address. docs/configuration.md lists 
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
 import yaml
 from pydantic import (
@@ -22,7 +22,8 @@ from pydantic.alias_generators import to_camel
 from backstop.adapters.destinations import Allowed, Destination, Rule, parse, rule
 from backstop.adapters.webhooks import SecretError, read_secret
 from backstop.api.forms import FORMS
-from backstop.core.units import DnsLabel, DnsName, Duration, Percent, fraction, seconds
+from backstop.api.modelmonitor import WorkloadKind
+from backstop.core.units import DnsLabel, DnsName, Duration, LabelName, Percent, fraction, seconds
 from backstop.ports import InvalidError
 
 _SAID: Final = {
@@ -32,6 +33,17 @@ _SAID: Final = {
     "int_type": "write a whole number",
     "model_type": "write its keys below it; docs/configuration.md lists them",
 }
+
+
+RouterKind = Literal[
+    "HTTPRoute",
+    "GRPCRoute",
+    "VirtualService",
+    "Ingress",
+    "Service",
+    "ReplicaRatio",
+    "InferenceService",
+]
 
 
 class ConfigError(ValueError):
@@ -81,6 +93,10 @@ class SourceConfig(_ConfigModel):
 
     ca_file: Path | None = None
     """File with the certificates that the server's is held against, instead of the usual ones."""
+
+    tenant_label: LabelName | None = None
+    """Label of all metrics that names the namespace they come from, for example `namespace`: a
+    monitor then reads only the metrics of its own namespace. Without it, all."""
 
 
 class WebhooksConfig(_ConfigModel):
@@ -169,11 +185,29 @@ class BudgetsConfig(_ConfigModel):
         return fraction(self.blast_radius)
 
 
+class MetricsConfig(_ConfigModel):
+    """What Backstop tells of itself at `/metrics`."""
+
+    monitors_at_most: Annotated[int, Field(ge=0, le=100_000, strict=True)] = 500
+    """Up to so many monitors each has series of its own; with more, or with 0, none has."""
+
+
 class OperatorConfig(_ConfigModel):
     """What a platform engineer decides."""
 
     sources: dict[DnsLabel, SourceConfig] = Field(min_length=1, max_length=64)
     """Prometheus-compatible servers by name; `default` is that of monitors that name none."""
+
+    targets: Annotated[list[WorkloadKind], Field(min_length=1)] = Field(
+        default_factory=lambda: list(get_args(WorkloadKind))
+    )
+    """Kinds that a monitor may name as target or candidate."""
+
+    routers: list[RouterKind] = Field(default_factory=lambda: list(get_args(RouterKind)))
+    """Kinds that a monitor may name as router; `ReplicaRatio` is that without an object."""
+
+    secret_changes: bool = True
+    """Whether a changed Secret counts as a change of the target; only metadata is read."""
 
     webhooks: WebhooksConfig = WebhooksConfig()
     """Which programs `callWebhook` may call."""
@@ -184,6 +218,9 @@ class OperatorConfig(_ConfigModel):
     budgets: BudgetsConfig = BudgetsConfig()
     """How much all monitors together may do."""
 
+    metrics: MetricsConfig = MetricsConfig()
+    """What Backstop tells of itself at `/metrics`."""
+
     kill_switch: DnsName = "backstop-kill-switch"
     """ConfigMap in the namespace of the lease that stops all actions."""
 
@@ -192,6 +229,17 @@ class OperatorConfig(_ConfigModel):
 
     concurrent_writes: Annotated[int, Field(ge=1, le=256)] = 32
     """How many monitors are written at the same time, 1 to 256."""
+
+    @property
+    def tenant_labels(self) -> dict[str, str]:
+        """The labels that confine questions to the namespace of a monitor, by source."""
+        found = {name: source.tenant_label for name, source in self.sources.items()}
+        return {name: label for name, label in found.items() if label is not None}
+
+    @property
+    def enabled(self) -> frozenset[str]:
+        """The kinds of targets and routers."""
+        return frozenset(self.targets) | frozenset(self.routers)
 
 
 def load(path: Path | None, prometheus: str | None) -> OperatorConfig:

@@ -12,13 +12,14 @@ from backstop.ports import KubeApi, NotFoundError
 from backstop.runtime.watch import Resource
 
 
-async def present(api: KubeApi) -> dict[str, Resource]:
-    """Return the kinds that can be watched here.
+async def present(api: KubeApi, enabled: frozenset[str] | None = None) -> dict[str, Resource]:
+    """Return the kinds that can be watched here; of those ``enabled``, where that is given.
 
     Raises:
         OutsideError: the API server did not answer.
     """
-    wanted: Mapping[str, Resource] = {**WORKLOADS, **ROUTERS}
+    known: Mapping[str, Resource] = {**WORKLOADS, **ROUTERS}
+    wanted = {kind: one for kind, one in known.items() if enabled is None or kind in enabled}
     apis = {resource[:2] for resource in wanted.values()}
     found = dict(
         zip(apis, await asyncio.gather(*(_plurals(api, *one) for one in apis)), strict=True)

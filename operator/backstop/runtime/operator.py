@@ -6,11 +6,12 @@ old leader is left in memory.
 
 import asyncio
 import contextlib
+import itertools
 import signal
 import socket
 import time
 import uuid
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,7 @@ from backstop.adapters.notify.events import EventRecorder
 from backstop.core.facts import ObjectRef
 from backstop.core.units import seconds
 from backstop.ports import MetricsSource, OutsideError
-from backstop.runtime import collector, flagger_hook, health, metrics
+from backstop.runtime import collector, flagger_hook, health, incident_metrics, metrics
 from backstop.runtime.act import Actor
 from backstop.runtime.cluster import Cluster
 from backstop.runtime.config import OperatorConfig
@@ -34,11 +35,14 @@ from backstop.runtime.journal import Journal
 from backstop.runtime.kinds import present
 from backstop.runtime.lease import Lease
 from backstop.runtime.loop import Loop
+from backstop.runtime.measured import MeasuredSource
+from backstop.runtime.monitor_metrics import MonitorMetrics
 from backstop.runtime.outside import Outside
 from backstop.runtime.publish import Publisher
 from backstop.runtime.reconcile import Reconciler
 from backstop.runtime.record import Record
 from backstop.runtime.references import References
+from backstop.runtime.rights import Rights
 from backstop.runtime.runbooks import Runbooks
 from backstop.runtime.scheduler import Key, Scheduler
 from backstop.runtime.survey import Surveyor
@@ -107,6 +111,7 @@ class Operator:
             self._is_referenced,
             clock,
             frozenset(kinds),
+            self._is_blind,
         )
         budgets = options.config.budgets
         self.fleet = FleetState(
@@ -115,6 +120,7 @@ class Operator:
             budgets.blast_radius_share,
             budgets.blast_radius_at_least,
         )
+        self.rights = Rights(api, options.namespaces)
         runbooks = Runbooks(api)
         self.watch = Watch(
             records=records,
@@ -123,6 +129,7 @@ class Operator:
             runbooks=runbooks,
             fleet=self.fleet,
             clock=clock,
+            tenant_labels=options.config.tenant_labels,
         )
         reconciler = Reconciler(
             actor=Actor(self.outside.performers(), self.outside.kill_switch, clock),
@@ -133,9 +140,12 @@ class Operator:
             journal=Journal(api),
             publisher=self.publisher,
             responders=DefaultPredictions(api, options.config.responder_image),
+            rights=self.rights,
             clock=clock,
         )
-        sources: dict[str, MetricsSource] = dict(self.sources)
+        sources: dict[str, MetricsSource] = {
+            name: MeasuredSource(name, source) for name, source in self.sources.items()
+        }
         writes = asyncio.Semaphore(options.config.concurrent_writes)
         references = References(api, clock)
         self.loop = Loop(records, scheduler, sources, reconciler, clock, writes, references)
@@ -145,12 +155,27 @@ class Operator:
             options.lease_name,
             f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}",
         )
+        metrics.REGISTRY.register(
+            MonitorMetrics(
+                records,
+                self.fleet,
+                clock,
+                acts=lambda: self.watch.active,
+                at_most=options.config.metrics.monitors_at_most,
+            )
+        )
         self.stop = asyncio.Event()
         self.exit_code = 0
         self._looping: asyncio.Task[None] | None = None
 
     def _is_referenced(self, ref: ObjectRef) -> bool:
         return self.watch.is_referenced(ref)
+
+    def _is_blind(self, ref: ObjectRef) -> bool:
+        if ref.kind not in self.kinds:
+            return False
+        group, _, plural = self.kinds[ref.kind]
+        return self.rights.is_blind(ref.namespace, group, plural)
 
     def _monitor(self, namespace: str, name: str) -> flagger_hook.Monitor | None:
         record = self.loop.records.get((namespace, name))
@@ -160,8 +185,9 @@ class Operator:
         """Begin to act: every monitor is read afresh, as another replica may have written."""
         _LOG.info("acting: this replica holds the lease", identity=self.lease.identity)
         self.cluster.forget()
-        await self.watch.list(self.api, list(self.options.namespaces), fresh=True)
+        await self.watch.list(self.api, list(self.options.namespaces))
         self.fleet.rebuild(self.loop.records.values())
+        incident_metrics.begin(self.loop.records.values())
         collector.settle()
         self.watch.active = True
         self.watch.everything_due(spread=1.0 if len(self.loop.records) > 100 else 0.0)  # noqa: PLR2004
@@ -196,7 +222,7 @@ class Operator:
         """List all monitors now and then, since a watch can miss a deletion."""
         while True:
             try:
-                await self.watch.list(self.api, list(self.options.namespaces), fresh=False)
+                await self.watch.list(self.api, list(self.options.namespaces))
             except OutsideError as error:
                 _LOG.warning("monitors not listed", error=str(error))
                 await asyncio.sleep(2.0)
@@ -218,6 +244,8 @@ class Operator:
             self._task(self.loop.beat(), "beat"),
             self._task(self.publisher.run(), "publisher"),
             self._task(self.outside.notifier.run(), "notifier"),
+            self._task(self.outside.kill_switch.watch(), "kill switch"),
+            self._task(self.rights.run(), "rights"),
             self._task(self.resync(), "resync"),
             self._task(self.lease.run(self.lead, self.step_down), "lease"),
         ]
@@ -237,6 +265,13 @@ class Operator:
             await runner.cleanup()
 
 
+class _Patiently:
+    """Waits for kopf's next try of a request: without end, since a watch that ends ends us."""
+
+    def __iter__(self) -> Iterator[float]:
+        return itertools.chain((1.0, 2.0, 5.0, 10.0), itertools.repeat(30.0))
+
+
 def _kopf_settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
@@ -244,6 +279,7 @@ def _kopf_settings() -> kopf.OperatorSettings:
     settings.networking.request_timeout = 20
     settings.networking.connect_timeout = 5
     settings.watching.server_timeout = 300
+    settings.networking.error_backoffs = _Patiently()
     settings.queueing.error_delays = (1, 2, 5, 10, 30)
     settings.persistence.finalizer = "backstop.dev/kopf"
     return settings
@@ -252,7 +288,7 @@ def _kopf_settings() -> kopf.OperatorSettings:
 async def run(options: Options) -> int:
     """Run until told to stop, and return the exit code."""
     api = await KubernetesApi.connect(kubeconfig=options.kubeconfig, context=options.context)
-    operator = Operator(options, api, await present(api))
+    operator = Operator(options, api, await present(api, options.config.enabled))
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, operator.stop.set)

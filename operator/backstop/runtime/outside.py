@@ -26,6 +26,7 @@ from backstop.runtime.actions.scale import ScaleOut
 from backstop.runtime.actions.tell import CallProgram, TellPeople
 from backstop.runtime.actions.weights import MoveTraffic
 from backstop.runtime.config import OperatorConfig
+from backstop.runtime.measured import MeasuredKillSwitch
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,25 +42,25 @@ class Outside:
     configuration: ConfigurationChanges
     webhooks: SignedWebhooks
     notifier: Notifications
-    kill_switch: ConfigMapKillSwitch
+    kill_switch: MeasuredKillSwitch
 
     @classmethod
     def of(cls, api: KubeApi, config: OperatorConfig, namespace: str) -> Self:
         """Return adapters that work through ``api``; the kill switch lies in ``namespace``."""
         return cls(
-            workloads=Workloads(api),
-            traffic=Routers(api),
+            workloads=Workloads(api, config.targets),
+            traffic=Routers(api, config.routers),
             endpoints=EndpointSlices(api),
             replicas=ScaleReplicas(api),
             pods=WorkloadPods(api),
             jobs=KubernetesJobs(api),
-            configuration=ConfigurationChanges(api),
+            configuration=ConfigurationChanges(api, secrets=config.secret_changes),
             webhooks=SignedWebhooks(config.webhooks),
             notifier=Notifications(
                 config.notifications,
                 count=lambda result: metrics.NOTIFICATIONS.labels(result).inc(),
             ),
-            kill_switch=ConfigMapKillSwitch(api, namespace, config.kill_switch),
+            kill_switch=MeasuredKillSwitch(ConfigMapKillSwitch(api, namespace, config.kill_switch)),
         )
 
     def performers(self) -> dict[StepKind, Performer]:

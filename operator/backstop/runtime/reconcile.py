@@ -14,6 +14,7 @@ from backstop.api.conditions import ConditionType, Reason
 from backstop.api.modelmonitor import Mode, OnDelete
 from backstop.api.status import CircuitPhase, ModelMonitorStatus, StepKind, Verdict
 from backstop.core import cadence, journal, weights
+from backstop.core.brakes import HoldKind
 from backstop.core.conditions import Problem, metric_problems, summarize
 from backstop.core.decide import decide
 from backstop.core.episode import under_way
@@ -23,6 +24,7 @@ from backstop.core.samples import Reading
 from backstop.core.verdicts import Look
 from backstop.core.view import Decision, Step, View
 from backstop.ports import Clock, ConflictError, ForbiddenError, NotFoundError, OutsideError
+from backstop.runtime import incident_metrics
 from backstop.runtime.act import Actor, StoppedError, Write
 from backstop.runtime.actions.performer import Learn
 from backstop.runtime.default_prediction import DefaultPredictions
@@ -31,6 +33,7 @@ from backstop.runtime.glance import Glance, look_at
 from backstop.runtime.journal import Journal
 from backstop.runtime.publish import Publisher
 from backstop.runtime.record import FINALIZER, Record
+from backstop.runtime.rights import Rights
 from backstop.runtime.survey import Survey, Surveyor
 
 _LOG = structlog.get_logger(__name__)
@@ -62,6 +65,7 @@ class Reconciler:
     journal: Journal
     publisher: Publisher
     responders: DefaultPredictions
+    rights: Rights
     clock: Clock
 
     async def reconcile(
@@ -109,6 +113,7 @@ class Reconciler:
         runbook = await self.surveyor.runbooks.of(record)
         problems = [*await self._hold(record), *await self.responders.ensure(record)]
         problems.extend([runbook.problem] if runbook.problem else [])
+        problems.extend(self.rights.problems(record, runbook.steps))
         around = await self.surveyor.survey(record, runbook)
         if around.route is not None and record.services is not None:
             record.weight = weights.candidate_share(around.route.rules, record.services)
@@ -116,7 +121,9 @@ class Reconciler:
             await self._finish_planned(record, around)
             seen, decision, around = await self._decide_and_act(record, readings, around, glanced)
         except StoppedError as error:
+            incident_metrics.held(record, HoldKind.KILL_SWITCH)
             return await self._show_stopped(record, str(error), [*around.problems, *problems])
+        record.rules = around.route.rules if around.route is not None else ()
         problems = [*around.problems, *problems, *metric_problems(seen.verdicts)]
         await self._show(record, decision.status, problems)
         return self._next(record, seen, decision)
@@ -162,6 +169,7 @@ class Reconciler:
             if decision.freeze and self.fleet.freeze.tell(view.now):
                 self.publisher.frozen(record, decision.status)
             if decision.step is None:
+                incident_metrics.held(record, decision.brake)
                 break
             view = replace(view, memory=record.memory, status=decision.status)
             self.fleet.admit(view, decision.step)

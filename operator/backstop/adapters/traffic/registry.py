@@ -1,6 +1,6 @@
 """Which kinds of routers there are, and which adapter each has."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, NamedTuple
 
 from backstop.adapters.traffic import (
@@ -69,11 +69,15 @@ def facts_of(kind: str, body: Mapping[str, Any], services: Services) -> RouteFac
 class Routers:
     """Implements :class:`backstop.ports.Traffic` for all kinds, by that of the reference."""
 
-    def __init__(self, api: KubeApi) -> None:
-        """Make the adapter of each kind; all work through ``api``."""
-        self._adapters = {name: kind.adapter(api) for name, kind in KINDS.items()}
+    def __init__(self, api: KubeApi, enabled: Collection[str] = tuple(KINDS)) -> None:
+        """Make the adapter of each kind in ``enabled``; all work through ``api``."""
+        self._adapters = {name: KINDS[name].adapter(api) for name in enabled}
 
     def _of(self, ref: ObjectRef) -> Traffic:
+        if ref.kind in KINDS and ref.kind not in self._adapters:
+            raise UnsupportedError(
+                f"{ref.kind} is not enabled: add it to `routers` of the operator's configuration"
+            )
         if ref.kind not in self._adapters:
             raise UnsupportedError(f"{ref.kind} is no router; use one of {', '.join(KINDS)}")
         return self._adapters[ref.kind]

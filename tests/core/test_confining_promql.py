@@ -58,6 +58,14 @@ def test_the_text_is_what_a_person_would_write():
     assert asked == 'sum(rate(req{code=~"5..",a!="b",app="x",z="1"}[1m] offset 30s))'
 
 
+def test_ranges_keep_their_milliseconds():
+    """Raw samples are asked in milliseconds; modifiers of the range stay behind it."""
+    asked = confine("rate(a[1500ms] offset 1m) + max_over_time(b[250ms] @ 12.5)", {"x": "1"})
+    assert asked == 'rate(a{x="1"}[1500ms] offset 1m) + max_over_time(b{x="1"}[250ms] @ 12.500)'
+    assert confine("a[1001ms]", {}) == "a{}[1001ms]"
+    assert confine("rate(a{b='[5m]'}[1500ms])", {}) == 'rate(a{b="[5m]"}[1500ms])'
+
+
 def test_text_that_looks_like_a_placeholder_stays_as_it_is():
     """Whatever stands in a string is never taken for a part of the expression."""
     text = "backstop_placeholder_1_"
@@ -122,9 +130,14 @@ def test_any_expression_is_confined_and_parses_again(expression: str, labels: di
         ("sum(", "is not valid PromQL"),
         ("", "is not valid PromQL"),
         ('a{b="x" or c="y"}', "joins matchers with `or`: write one selector per alternative"),
-        ("rate(a[1500ms])", "has a duration with milliseconds: write whole seconds"),
         ("a offset 1500ms", "has a duration with milliseconds: write whole seconds"),
         ("sum_over_time(a[1m:500ms])", "has a duration with milliseconds: write whole seconds"),
+        ("sum_over_time(a[1500ms:1s])", "has a duration with milliseconds: write whole seconds"),
+        ('sum by ("a b") (c)', "groups by 'a b': by, without, on, ignoring, group_left and"),
+        ('sum without ("a)(b") (c)', r"groups by 'a\)\(b'"),
+        ('a * on ("b c") d', "groups by 'b c'"),
+        ('a * on (b) group_left ("c d") e', "groups by 'c d'"),
+        ("sum by (backstop_placeholder_0_) (a)", "groups by 'backstop_placeholder_0_'"),
         ("sum_over_time(a[1m:])", r"has a subquery without step: write one, as in \[10m:30s\]"),
     ],
 )

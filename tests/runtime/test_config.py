@@ -117,6 +117,10 @@ def test_everything_can_be_said(write):
         ("budgets: {blastRadiusAtLeast: 0}", "budgets.blastRadiusAtLeast: Input should be "),
         ("killSwitch: Stop_All", "killSwitch: write lower-case letters, digits and -"),
         ("sources: {a: {}}", "sources.a.url: is required"),
+        (
+            "sources: {default: {tenantLabel: a-b}}",
+            "sources.default.tenantLabel: write letters, digits and _, without a digit in front",
+        ),
         ("sources: [a]", "sources must be a mapping of name to"),
         ("- a", "must hold a mapping"),
         ("a: [", "cannot read"),
@@ -128,6 +132,14 @@ def test_mistakes_are_sentences(write, text, said):
     with pytest.raises(ConfigError) as caught:
         loaded(write(text))
     assert said in str(caught.value)
+
+
+def test_a_url_on_the_command_line_leaves_the_source_confined(write):
+    """It replaces the URL alone: what else the file says of the source `default` still holds."""
+    config = loaded(write("sources: {default: {url: 'http://old', tenantLabel: namespace}}"))
+    assert str(config.sources["default"].url) == "http://prometheus:9090/"
+    assert config.tenant_labels == {"default": "namespace"}
+    assert load(None, "http://prometheus:9090").tenant_labels == {}
 
 
 def test_a_short_key_is_found_at_the_start(write, tmp_path):

@@ -46,7 +46,7 @@ def record(
         "spec": spec(**changes).to_json(),
         "status": status(**(known or {})).to_json(),
     }
-    return record_of(body)
+    return record_of(body, {})
 
 
 def fleet_of(*records: Record) -> FleetState:

@@ -32,7 +32,7 @@ def record(name: str = "a", status: Mapping[str, Any] | None = None) -> Record:
         "spec": spec,
         "status": {"candidate": {"since": "2023-11-14T22:13:20Z"}} | dict(status or {}),
     }
-    return record_of(body)
+    return record_of(body, {})
 
 
 def readings(records: list[Record], now: float = T0 + 300) -> dict[str, Reading]:

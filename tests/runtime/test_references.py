@@ -60,7 +60,7 @@ def record(*signals: dict[str, Any]) -> Record:
             "signals": list(signals) or [drift],
         },
     }
-    return record_of(body)
+    return record_of(body, {})
 
 
 async def known(references: References, one: Record) -> Any:

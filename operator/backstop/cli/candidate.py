@@ -73,7 +73,7 @@ def _spec(body: Mapping[str, Any]) -> "ModelMonitorSpec":
     from backstop.core.promotion import effective_spec
     from backstop.runtime.record import parse_status, understand
 
-    spec, _, invalid = understand(body)
+    spec, _, invalid = understand(body, {})
     if spec is None:
         said = invalid.message if invalid is not None else "it is not valid"
         raise click.ClickException(f"{body['metadata']['name']}: {said}")

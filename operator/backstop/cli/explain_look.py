@@ -62,7 +62,7 @@ class _Moment:
 
 async def by_status(api: KubeApi, body: Mapping[str, Any]) -> Seen:
     """Return what the status of the monitor ``body`` tells, without a look at its metrics."""
-    record = record_of(body)
+    record = record_of(body, {})
     record.catch_up()
     known = await Runbooks(api).of(record)
     around = {"runbook": known.steps, "runbook_name": known.name}
@@ -84,7 +84,7 @@ async def by_look(
     Raises:
         OutsideError: the API server does not answer.
     """
-    record = record_of(body)
+    record = record_of(body, config.tenant_labels)
     if record.spec is None or record.invalid is not None or record.spec.suspend:
         return await by_status(api, body)
     record.catch_up()
@@ -206,7 +206,7 @@ async def _fleet(
     with suppress(OutsideError):
         everywhere = namespaced(API_VERSION, record.namespace, "modelmonitors")
         everywhere = everywhere.replace(f"/namespaces/{record.namespace}", "")
-        found = [record_of(one) for one in await api.list(everywhere)]
+        found = [record_of(one, {}) for one in await api.list(everywhere)]
         others = [one for one in found if one.key != record.key]
     fleet.rebuild([*others, record])
     try:

@@ -97,7 +97,7 @@ async def page_of(api: "KubeApi", body: dict[str, Any]) -> "Page":
     from backstop.runtime.record import record_of
     from backstop.runtime.runbooks import Runbooks
 
-    record = record_of(body)
+    record = record_of(body, {})
     if record.spec is None:
         said = record.invalid.message if record.invalid else "its spec is not valid"
         raise click.ClickException(f"{record.name}: {said}")

@@ -13,6 +13,7 @@ import numpy as np
 
 from backstop.api.modelmonitor import ModelMonitorSpec, Signal
 from backstop.api.status import Arm
+from backstop.core import promql
 from backstop.core.measurement import Pillar, Question
 from backstop.core.presets.preset import Preset, PresetError
 from backstop.core.presets.registry import presets
@@ -50,8 +51,17 @@ class Inquiry:
     attributes: bool
 
 
-def inquire(signal: Signal, arm: Arm, subject: Subject, preset: Preset | None = None) -> Inquiry:
+def inquire(
+    signal: Signal,
+    arm: Arm,
+    subject: Subject,
+    preset: Preset | None = None,
+    tenant_label: str | None = None,
+) -> Inquiry:
     """Return ``signal`` as it is put to ``subject``.
+
+    With ``tenant_label`` all its questions are confined to the series whose label of that name is
+    the namespace of the monitor: this is the only place where questions are taken from a rule.
 
     Raises:
         PromqlError: an expression cannot be used.
@@ -63,6 +73,8 @@ def inquire(signal: Signal, arm: Arm, subject: Subject, preset: Preset | None = 
         raise PresetError(f"signal {signal.name}: {error}") from None
     window = seconds(signal.looks_back)
     questions = rule.questions(subject, window)
+    if tenant_label is not None:
+        questions = _fenced(questions, tenant_label, subject.namespace)
     return Inquiry(
         name=signal.name,
         arm=arm,
@@ -80,6 +92,15 @@ def inquire(signal: Signal, arm: Arm, subject: Subject, preset: Preset | None = 
         reports=signal.leads_to is OnBreach.REPORT,
         attributes=rule.attributes,
     )
+
+
+def _fenced(
+    questions: Mapping[str, Question], label: str, namespace: str
+) -> Mapping[str, Question]:
+    return {
+        role: one._replace(promql=promql.fence(one.promql, label, namespace))
+        for role, one in questions.items()
+    }
 
 
 class Plan(NamedTuple):
@@ -153,10 +174,16 @@ _ARMS = {
 }
 
 
-def inquiries(spec: ModelMonitorSpec, namespace: str, changed: float | None = None) -> Inquiries:
+def inquiries(
+    spec: ModelMonitorSpec,
+    namespace: str,
+    changed: float | None = None,
+    tenant_label: str | None = None,
+) -> Inquiries:
     """Return all that ``spec``, of a monitor in ``namespace``, asks.
 
-    ``changed`` is the Unix time at which the target's current revision began.
+    ``changed`` is the Unix time at which the target's current revision began; ``tenant_label`` is
+    the label that confines the metrics source to namespaces, see :func:`inquire`.
 
     Raises:
         PromqlError, PresetError: see :func:`inquire`.
@@ -164,7 +191,7 @@ def inquiries(spec: ModelMonitorSpec, namespace: str, changed: float | None = No
     preset = presets()[spec.preset] if spec.preset else None
     subjects = _subjects(spec, namespace, changed)
     return Inquiries(
-        ((signal.name, arm), inquire(signal, arm, subjects[arm], preset))
+        ((signal.name, arm), inquire(signal, arm, subjects[arm], preset, tenant_label))
         for signal in spec.signals
         for arm in _ARMS[signal.rule.scope]
         if arm in subjects

@@ -243,7 +243,7 @@ class OperatorConfig(_ConfigModel):
 
 
 def load(path: Path | None, prometheus: str | None) -> OperatorConfig:
-    """Return the configuration from ``path``, with ``prometheus`` as the source `default`.
+    """Return the configuration from ``path``, with ``prometheus`` as the URL of `default`.
 
     Raises:
         ConfigError: nothing names a source, a file cannot be read, or a value is wrong.
@@ -253,7 +253,9 @@ def load(path: Path | None, prometheus: str | None) -> OperatorConfig:
         sources = raw.get("sources") or {}
         if not isinstance(sources, dict):
             raise ConfigError(f"{path}: sources must be a mapping of name to {{url: ...}}")
-        raw = {**raw, "sources": {**sources, "default": {"url": prometheus}}}
+        known = sources.get("default")
+        default = {**known, "url": prometheus} if isinstance(known, dict) else {"url": prometheus}
+        raw = {**raw, "sources": {**sources, "default": default}}
     if not raw.get("sources"):
         raise ConfigError("no metrics source: give --prometheus URL, or --config FILE with sources")
     # A key without a value is left to its default, as people leave headings empty.

@@ -46,6 +46,7 @@ class Record:
     ``changed`` is the Unix time at which the target's revision began, as the questions know it;
     ``weight`` the candidate's share of the traffic when the route was last read,
     ``compared_with`` what is known of the ConfigMaps that its rules compare with, by name.
+    ``tenant_labels`` are the labels that confine questions to the namespace, by metrics source.
     """
 
     key: Key
@@ -59,6 +60,7 @@ class Record:
     invalid: Problem | None
     status: ModelMonitorStatus
     written: ModelMonitorStatus
+    tenant_labels: Mapping[str, str]
     memory: Memory = field(default_factory=Memory)
     inquiries: Mapping[SignalKey, Inquiry] = field(default_factory=dict)
     changed: float | None = None
@@ -150,7 +152,8 @@ class Record:
         spec = effective_spec(self.declared, self.status)
         if changed != self.changed or spec != self.spec:
             self.spec = spec
-            self.inquiries = inquiries(spec, self.namespace, changed)
+            tenant_label = self.tenant_labels.get(spec.source)
+            self.inquiries = inquiries(spec, self.namespace, changed, tenant_label)
         self.changed = changed
 
     def view(self, look: Look, now: float, **around: Any) -> View:
@@ -194,7 +197,7 @@ class Record:
             self.status = self.written = parse_status(body)
         if metadata["uid"] != self.uid or metadata["generation"] != self.generation:
             self.uid, self.generation = metadata["uid"], metadata["generation"]
-            self.declared, self.inquiries, self.invalid = understand(body)
+            self.declared, self.inquiries, self.invalid = understand(body, self.tenant_labels)
             self.spec = effective_spec(self.declared, self.status) if self.declared else None
             self.changed = None
             return True
@@ -219,11 +222,14 @@ def _newer(one: str, other: str) -> bool:
         return one != other
 
 
-def record_of(body: Mapping[str, Any]) -> Record:
-    """Return a new record for the ModelMonitor ``body``."""
+def record_of(body: Mapping[str, Any], tenant_labels: Mapping[str, str]) -> Record:
+    """Return a new record for the ModelMonitor ``body``.
+
+    ``tenant_labels`` are the labels that confine questions to the namespace, by metrics source.
+    """
     metadata = body["metadata"]
     status = parse_status(body)
-    spec, asked, invalid = understand(body)
+    spec, asked, invalid = understand(body, tenant_labels)
     return Record(
         key=(metadata["namespace"], metadata["name"]),
         uid=metadata["uid"],
@@ -236,6 +242,7 @@ def record_of(body: Mapping[str, Any]) -> Record:
         invalid=invalid,
         status=status,
         written=status,
+        tenant_labels=tenant_labels,
         memory=restore(status),
         inquiries=asked,
         requests=requests(metadata.get("annotations") or {}),
@@ -251,7 +258,7 @@ def parse_status(body: Mapping[str, Any]) -> ModelMonitorStatus:
 
 
 def understand(
-    body: Mapping[str, Any],
+    body: Mapping[str, Any], tenant_labels: Mapping[str, str]
 ) -> tuple[ModelMonitorSpec | None, dict[SignalKey, Inquiry], Problem | None]:
     """Return the spec of ``body`` and the questions it asks, or what is wrong with it."""
     try:
@@ -260,7 +267,8 @@ def understand(
         said = _sentences(body, str(error))
         return None, {}, Problem(ConditionType.READY, Reason.INVALID_SPEC, said, stalled=True)
     try:
-        return spec, inquiries(spec, body["metadata"]["namespace"]), None
+        namespace, tenant_label = body["metadata"]["namespace"], tenant_labels.get(spec.source)
+        return spec, inquiries(spec, namespace, tenant_label=tenant_label), None
     except (PromqlError, PresetError) as error:
         said = _sentences(body, str(error))
         unreadable = Problem(

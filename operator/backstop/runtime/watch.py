@@ -39,6 +39,7 @@ class Watch:
         runbooks: Runbooks,
         fleet: FleetState,
         clock: Clock,
+        tenant_labels: Mapping[str, str],
     ) -> None:
         self._records = records
         self._scheduler = scheduler
@@ -46,6 +47,7 @@ class Watch:
         self._runbooks = runbooks
         self._fleet = fleet
         self._clock = clock
+        self._tenant_labels = tenant_labels
         self._referrers: dict[ObjectRef, set[Key]] = {}
         self.active = False
         self.synced = False
@@ -74,7 +76,7 @@ class Watch:
         """Take note of a monitor; look at it soon if it is new or its spec changed."""
         record = self._records.get(key)
         if record is None:
-            record = self._records[key] = record_of(body)
+            record = self._records[key] = record_of(body, self._tenant_labels)
             changed = True
         else:
             before = record.references

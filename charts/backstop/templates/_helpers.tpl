@@ -1,0 +1,195 @@
+{{- define "backstop.fullname" -}}
+{{- if contains "backstop" .Release.Name -}}
+{{ .Release.Name | trunc 40 | trimSuffix "-" }}
+{{- else -}}
+{{ printf "%s-backstop" .Release.Name | trunc 40 | trimSuffix "-" }}
+{{- end -}}
+{{- end -}}
+
+{{- define "backstop.selector" -}}
+app.kubernetes.io/name: backstop
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "backstop.labels" -}}
+{{ include "backstop.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- define "backstop.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{ .Values.serviceAccount.name | default (include "backstop.fullname" .) }}
+{{- else -}}
+{{ .Values.serviceAccount.name | default "default" }}
+{{- end -}}
+{{- end -}}
+
+{{- define "backstop.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end -}}
+{{- end -}}
+
+{{/* Names of the Deployments: one, or one for each shard. */}}
+{{- define "backstop.deployment" -}}
+{{- if gt (int .root.Values.shards) 1 -}}
+{{ include "backstop.fullname" .root }}-{{ .shard }}
+{{- else -}}
+{{ include "backstop.fullname" .root }}
+{{- end -}}
+{{- end -}}
+
+{{- define "backstop.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+seccompProfile: {type: RuntimeDefault}
+{{- end -}}
+
+{{- define "backstop.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+privileged: false
+capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{/* The operator's configuration, as docs/configuration.md describes it. */}}
+{{- define "backstop.config" -}}
+sources:
+{{- range $name, $source := .Values.sources }}
+  {{ $name }}:
+    url: {{ $source.url | quote }}
+    {{- with $source.timeout }}
+    timeout: {{ . | quote }}
+    {{- end }}
+    {{- with $source.headers }}
+    headers: {{ toJson . }}
+    {{- end }}
+    {{- with $source.tenantLabel }}
+    tenantLabel: {{ . | quote }}
+    {{- end }}
+    {{- if $source.bearerToken }}
+    bearerTokenFile: /etc/backstop/sources/{{ $name }}/token
+    {{- end }}
+    {{- if $source.ca }}
+    caFile: /etc/backstop/sources/{{ $name }}/ca
+    {{- end }}
+{{- end }}
+targets: {{ toJson .Values.targets }}
+routers: {{ toJson .Values.routers }}
+secretChanges: {{ .Values.permissions.secretChanges }}
+webhooks:
+  allowedHosts: {{ toJson .Values.webhooks.allowedHosts }}
+  timeout: {{ .Values.webhooks.timeout | quote }}
+  {{- if .Values.webhooks.signingKey.secret }}
+  secretFile: /etc/backstop/keys/webhooks
+  {{- end }}
+{{- with .Values.notifications }}
+{{- if .url }}
+notifications:
+  url: {{ .url | quote }}
+  timeout: {{ .timeout | quote }}
+  pageOnly: {{ .pageOnly }}
+  {{- if .signingKey.secret }}
+  secretFile: /etc/backstop/keys/notifications
+  {{- end }}
+{{- end }}
+{{- end }}
+budgets: {{ toJson .Values.budgets }}
+killSwitch: {{ .Values.killSwitch | quote }}
+metrics: {{ toJson .Values.metrics }}
+responderImage: {{ include "backstop.image" . | quote }}
+concurrentWrites: {{ .Values.concurrentWrites }}
+{{- end -}}
+
+{{- define "backstop.volumes" -}}
+- name: config
+  projected:
+    defaultMode: 0440
+    sources:
+      - configMap: {name: {{ include "backstop.fullname" . }}}
+      {{- range $name, $source := .Values.sources }}
+      {{- with $source.bearerToken }}
+      - secret:
+          name: {{ .secret }}
+          items: [{key: {{ .key }}, path: sources/{{ $name }}/token}]
+      {{- end }}
+      {{- with $source.ca }}
+      {{- if .secret }}
+      - secret:
+          name: {{ .secret }}
+          items: [{key: {{ .key }}, path: sources/{{ $name }}/ca}]
+      {{- else }}
+      - configMap:
+          name: {{ .configMap }}
+          items: [{key: {{ .key }}, path: sources/{{ $name }}/ca}]
+      {{- end }}
+      {{- end }}
+      {{- end }}
+      {{- range $part := list "webhooks" "notifications" }}
+      {{- with (index $.Values $part).signingKey }}
+      {{- if .secret }}
+      - secret:
+          name: {{ .secret }}
+          items: [{key: {{ .key }}, path: keys/{{ $part }}}]
+      {{- end }}
+      {{- end }}
+      {{- end }}
+- name: tmp
+  emptyDir: {medium: Memory, sizeLimit: 16Mi}
+{{- end -}}
+
+{{- define "backstop.mounts" -}}
+- {name: config, mountPath: /etc/backstop, readOnly: true}
+- {name: tmp, mountPath: /tmp}
+{{- end -}}
+
+{{- define "backstop.commonArgs" -}}
+- --config=/etc/backstop/config.yaml
+- --lease-namespace=$(POD_NAMESPACE)
+- --lease-name={{ include "backstop.fullname" . }}
+{{- if eq .Values.scope "namespaces" }}
+{{- range .Values.namespaces }}
+- --namespace={{ . }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "backstop.env" -}}
+- name: POD_IP
+  valueFrom: {fieldRef: {fieldPath: status.podIP}}
+- name: POD_NAMESPACE
+  valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+{{- end -}}
+
+{{/* Mistakes that a schema cannot tell: each fails the command with a sentence. */}}
+{{- define "backstop.check" -}}
+{{- if and (eq .Values.scope "namespaces") (not .Values.namespaces) -}}
+{{- fail "scope: namespaces needs at least one entry in `namespaces`" -}}
+{{- end -}}
+{{- if and (eq .Values.scope "cluster") .Values.namespaces -}}
+{{- fail "`namespaces` has no effect with scope: cluster; set scope: namespaces or empty the list" -}}
+{{- end -}}
+{{- if and .Values.webhooks.allowedHosts (not .Values.webhooks.signingKey.secret) -}}
+{{- fail "webhooks.allowedHosts needs webhooks.signingKey.secret: calls are signed. Name a Secret of the release's namespace whose key holds at least 16 bytes" -}}
+{{- end -}}
+{{- range $name, $source := .Values.sources -}}
+{{- if and $source.ca (eq (empty $source.ca.secret) (empty $source.ca.configMap)) -}}
+{{- fail (printf "sources.%s.ca needs exactly one of `secret` and `configMap`" $name) -}}
+{{- end -}}
+{{- if and $source.bearerToken (hasPrefix "http://" $source.url) -}}
+{{- fail (printf "sources.%s.bearerToken would be sent unencrypted: write an https URL" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.prometheusRule.enabled (not (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1")) -}}
+{{- fail "prometheusRule.enabled needs the CRDs of the Prometheus operator (monitoring.coreos.com/v1) in the cluster; without them load charts/backstop/rules/*.yaml into Prometheus" -}}
+{{- end -}}
+{{- if and .Values.serviceMonitor.enabled (not (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1")) -}}
+{{- fail "serviceMonitor.enabled needs the CRDs of the Prometheus operator (monitoring.coreos.com/v1) in the cluster; the pods are annotated for scraping without it" -}}
+{{- end -}}
+{{- end -}}

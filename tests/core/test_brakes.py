@@ -290,6 +290,31 @@ def test_an_incident_without_changes_keeps_the_cool_down_that_is_on():
             ),
         ),
         (
+            {"fleet": Fleet(namespace_actions=18, assumed_namespace_actions=3)},
+            HoldKind.NAMESPACE_RATE,
+            (
+                "the monitors of namespace demo took 18 actions in the last hour, and other shards"
+                " perhaps 3 more just now, allowed 20: whoever runs Backstop can raise"
+                " budgets.actionsPerHourPerNamespace"
+            ),
+        ),
+        (
+            {"fleet": Fleet(actions=59, assumed_actions=1)},
+            HoldKind.CLUSTER_RATE,
+            (
+                "all monitors together took 59 actions in the last hour, and other shards perhaps 1"
+                " more just now, allowed 60: whoever runs Backstop can raise budgets.actionsPerHour"
+            ),
+        ),
+        (
+            {"fleet": Fleet(monitors=10, acting=2, assumed_acting=3)},
+            HoldKind.BLAST_RADIUS,
+            (
+                "2 of 10 monitors act already, and other shards perhaps 3 more just now, allowed 5:"
+                " tried again at the next look"
+            ),
+        ),
+        (
             {"fleet": Fleet(monitors=10, acting=5)},
             HoldKind.BLAST_RADIUS,
             (
@@ -408,6 +433,9 @@ FLEETS = st.builds(
     namespace_actions=st.integers(0, 100),
     actions=st.integers(0, 100),
     blast_radius=st.floats(0.0, 1.0),
+    assumed_acting=st.integers(0, 9),
+    assumed_namespace_actions=st.integers(0, 9),
+    assumed_actions=st.integers(0, 9),
 )
 
 
@@ -442,7 +470,8 @@ def test_giving_back_is_never_held_but_by_the_kill_switch(
 def test_what_passes_stays_within_the_limits_of_the_fleet(fleet, kind):
     """One more action, and one more monitor that acts, are still allowed."""
     if hold(view(fleet=fleet), step(kind)) is None:
-        assert fleet.actions + 1 <= fleet.actions_per_hour
-        assert fleet.namespace_actions + 1 <= fleet.namespace_actions_per_hour
+        assert fleet.actions + fleet.assumed_actions + 1 <= fleet.actions_per_hour
+        there = fleet.namespace_actions + fleet.assumed_namespace_actions
+        assert there + 1 <= fleet.namespace_actions_per_hour
         most = max(fleet.blast_radius_at_least, fleet.blast_radius * fleet.monitors + 1e-9)
-        assert fleet.acting + 1 <= most
+        assert fleet.acting + fleet.assumed_acting + 1 <= most

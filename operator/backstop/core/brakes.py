@@ -27,6 +27,9 @@ TOGETHER: Final = 600.0
 """Actions in the same ten minutes are counted together; each then counts until the last of them is
 an hour old."""
 
+FREEZE: Final = "freeze: "
+"""How the sentence of a freeze begins, by which other shards know it."""
+
 LONGEST: Final = 300
 """Characters that a status has for why actions are held."""
 
@@ -224,34 +227,48 @@ def _monitor_rate(view: View, _: Step) -> Hold | None:
     return Hold(HoldKind.MONITOR_RATE, why)
 
 
+def _unseen(count: int) -> str:
+    return f" and other shards perhaps {count} more just now," if count else ""
+
+
 def _namespace_rate(view: View, _: Step) -> Hold | None:
     done, most = view.fleet.namespace_actions, view.fleet.namespace_actions_per_hour
-    if done < most:
+    assumed = view.fleet.assumed_namespace_actions
+    if done + assumed < most:
         return None
     why = (
-        f"the monitors of namespace {view.namespace} took {done} actions in the last hour, allowed"
-        f" {most}: whoever runs Backstop can raise budgets.actionsPerHourPerNamespace"
+        f"the monitors of namespace {view.namespace} took {done} actions in the last hour,"
+        f"{_unseen(assumed)} allowed {most}: whoever runs Backstop can raise"
+        " budgets.actionsPerHourPerNamespace"
     )
     return Hold(HoldKind.NAMESPACE_RATE, why)
 
 
 def _cluster_rate(view: View, _: Step) -> Hold | None:
     done, most = view.fleet.actions, view.fleet.actions_per_hour
-    if done < most:
+    assumed = view.fleet.assumed_actions
+    if done + assumed < most:
         return None
     why = (
-        f"all monitors together took {done} actions in the last hour, allowed {most}: whoever runs"
-        " Backstop can raise budgets.actionsPerHour"
+        f"all monitors together took {done} actions in the last hour,{_unseen(assumed)} allowed"
+        f" {most}: whoever runs Backstop can raise budgets.actionsPerHour"
     )
     return Hold(HoldKind.CLUSTER_RATE, why)
 
 
 def _blast_radius(view: View, _: Step) -> Hold | None:
     fleet = view.fleet
-    if fleet.acting + 1 <= may_act(fleet):
+    if fleet.acting + fleet.assumed_acting + 1 <= may_act(fleet):
         return None
+    if fleet.acting + 1 <= may_act(fleet):
+        unseen = _unseen(fleet.assumed_acting)
+        why = (
+            f"{fleet.acting} of {fleet.monitors} monitors act already,{unseen} allowed"
+            f" {may_act(fleet)}: tried again at the next look"
+        )
+        return Hold(HoldKind.BLAST_RADIUS, why)
     why = (
-        f"freeze: {fleet.acting} of {fleet.monitors} monitors act already, allowed"
+        f"{FREEZE}{fleet.acting} of {fleet.monitors} monitors act already, allowed"
         f" {say_share(fleet.blast_radius)} and at least {fleet.blast_radius_at_least}: suspect the"
         " metrics source or the cluster first; whoever runs Backstop can raise budgets.blastRadius"
     )

@@ -13,6 +13,9 @@ class Fleet:
     ``namespace_actions`` and ``actions`` count those of the last hour, in the monitor's namespace
     and everywhere; the other four are what the operator's configuration allows. ``blast_radius``
     is a share in [0, 1].
+
+    The three that begin with ``assumed`` are what other shards may have begun so lately that nobody
+    has seen it yet.
     """
 
     stopped: str = ""
@@ -24,3 +27,6 @@ class Fleet:
     actions_per_hour: int = 60
     blast_radius: float = 0.2
     blast_radius_at_least: int = 5
+    assumed_acting: int = 0
+    assumed_namespace_actions: int = 0
+    assumed_actions: int = 0

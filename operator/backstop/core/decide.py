@@ -70,7 +70,8 @@ def decide(view: View) -> Decision:
         }
     )
     status = status.model_copy(update={"why": explain.sentence(replace(view, status=status), step)})
-    return Decision(status, memory, step, due=_due(view), freeze=permission.page)
+    due, brake = _due(view), permission.brake
+    return Decision(status, memory, step, due=due, freeze=permission.page, brake=brake)
 
 
 def _permitted(view: View, diagnosis: Diagnosis | None) -> Permission:

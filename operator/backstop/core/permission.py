@@ -19,13 +19,15 @@ class Permission:
     """What may be done, with the status that says what is waited for.
 
     ``again`` asks for the next step, as this one was answered without anything to do; ``page``
-    says that somebody is to be woken for the whole fleet.
+    says that somebody is to be woken for the whole fleet. ``brake`` is which brake holds, empty
+    where none does.
     """
 
     status: ModelMonitorStatus
     step: Step | None = None
     again: bool = False
     page: bool = False
+    brake: str = ""
 
 
 def permit(view: View, step: Step | None) -> Permission:
@@ -51,7 +53,8 @@ def _without_wait(status: ModelMonitorStatus) -> ModelMonitorStatus:
 
 def _held(view: View, held: Hold) -> Permission:
     status = view.status.model_copy(update={"held": held.why})
-    return Permission(status, page=held.page and held.kind is brakes.HoldKind.BLAST_RADIUS)
+    page = held.page and held.kind is brakes.HoldKind.BLAST_RADIUS
+    return Permission(status, page=page, brake=held.kind)
 
 
 def _asked(view: View, free: View, step: Step) -> Permission:

@@ -117,7 +117,8 @@ class Step:
 class Decision:
     """What to do, what to remember, and when a timer is due (Unix time).
 
-    ``freeze`` says that too many monitors act at once, which is told once for all of them.
+    ``freeze`` says that too many monitors act at once, which is told once for all of them;
+    ``brake`` is which brake holds the next step, empty where none does.
     """
 
     status: ModelMonitorStatus
@@ -125,3 +126,4 @@ class Decision:
     step: Step | None = None
     due: float | None = None
     freeze: bool = False
+    brake: str = ""

@@ -164,6 +164,20 @@ def candidate_share(rules: Iterable[RuleWeights], services: Services) -> float:
     return shares.pop() if len(shares) == 1 else 0.0
 
 
+def shares(rules: Iterable[RuleWeights], services: Services) -> dict[str, float]:
+    """Return which share of the traffic of all of ours each Service gets, in [0, 1].
+
+    The mean of the rules, as nobody knows which one gets how many requests; nothing where the rules
+    are not known or give none of them any.
+    """
+    split = [[rule.weights.get(name, 0) for name in sorted(services.named)] for rule in rules]
+    parts = [[one / sum(rule) for one in rule] for rule in split if sum(rule)]
+    if not parts:
+        return {}
+    means = (sum(column) / len(parts) for column in zip(*parts, strict=True))
+    return dict(zip(sorted(services.named), means, strict=True))
+
+
 def largest_percent(asked: RuleMap, name: str) -> int:
     """Return the largest percentage that ``name`` gets in a rule, whatever its weights sum to.
 

@@ -25,6 +25,7 @@ from backstop.ports import (
     OutsideError,
     UnavailableError,
 )
+from backstop.runtime import metrics
 from backstop.runtime.actions.performer import Facts, Learn, Performer, Plan
 
 _LOG = structlog.get_logger(__name__)
@@ -60,6 +61,7 @@ class Actor:
         action = plan.action(view, step)
         if plan.refusal:
             await write(journal.failed(view, action, plan.refusal))
+            metrics.ACTIONS_FAILED.labels(action.step, "refused").inc()
             return None
         status = view.status.model_copy(update={"action": action})
         await write(status)
@@ -99,9 +101,11 @@ class Actor:
         if refusal:
             _LOG.warning("action failed", monitor=view.name, step=action.step, why=refusal)
             await write(journal.failed(view, action, refusal))
+            metrics.ACTIONS_FAILED.labels(action.step, "refused").inc()
             return None
         status = journal.applied(view, action, now)
         await write(status)
+        metrics.ACTIONS.labels(action.step, view.spec.mode).inc()
         return action
 
     async def _unless_stopped(self, kind: StepKind) -> None:

@@ -107,6 +107,31 @@ class FleetState:
         self._watched.discard(key)
         self._acting.discard(key)
 
+    @property
+    def acting(self) -> int:
+        """How many monitors act."""
+        return len(self._acting)
+
+    @property
+    def may_act(self) -> int:
+        """How many monitors may act at once."""
+        monitors = max(1, len(self._watched))
+        return brakes.may_act(
+            Fleet(
+                monitors=monitors,
+                blast_radius=self.blast_radius,
+                blast_radius_at_least=self.blast_radius_at_least,
+            )
+        )
+
+    def actions_left(self, now: float) -> int:
+        """Return how many actions all monitors together may still take at the Unix time ``now``."""
+        return max(0, self.actions_per_hour - self._everywhere.at(now))
+
+    def namespace_actions_left(self, namespace: str, now: float) -> int:
+        """Return how many actions the monitors of ``namespace`` may still take."""
+        return max(0, self.namespace_actions_per_hour - self._in_namespace(namespace, now))
+
     def of(self, key: Key, now: float, stopped: str = "") -> Fleet:
         """Return the fleet as the monitor ``key`` sees it at the Unix time ``now``.
 

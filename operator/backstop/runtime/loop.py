@@ -79,14 +79,13 @@ class Loop:
             record.catch_up()
             record.compared_with = self.references.of(record)
         try:
-            with metrics.READ_SECONDS.labels(name).time():
-                readings = await gather(
-                    self.sources.get(name),
-                    name,
-                    records,
-                    self._kept.setdefault(name, Kept()),
-                    self.clock.now(),
-                )
+            readings = await gather(
+                self.sources.get(name),
+                name,
+                records,
+                self._kept.setdefault(name, Kept()),
+                self.clock.now(),
+            )
         except Exception as error:  # noqa: BLE001 - a bug in a source must not end the loop
             _LOG.exception("reading failed", source=name)
             failure = Reading(failure=f"reading failed: {type(error).__name__}")

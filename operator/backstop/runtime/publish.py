@@ -27,6 +27,7 @@ from backstop.api.status import (
 )
 from backstop.core.messages import Notification
 from backstop.ports import ConflictError, KubeApi, NotFoundError, Notifier, OutsideError
+from backstop.runtime import incident_metrics
 from backstop.runtime.record import Record
 
 _LOG = structlog.get_logger(__name__)
@@ -70,6 +71,7 @@ class Publisher:
         After a restart the Incident object is brought up to date without repeating its Events,
         unless it was resolved long ago.
         """
+        incident_metrics.count(record)
         first, old = record.published is None, record.published or record.status
         record.published = record.status
         self._asks(record, ModelMonitorStatus() if first else old)

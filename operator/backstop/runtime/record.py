@@ -15,11 +15,11 @@ from pydantic import ValidationError
 from backstop.api.conditions import ConditionType, Reason
 from backstop.api.modelmonitor import ModelMonitorSpec
 from backstop.api.problems import find_problems
-from backstop.api.status import ModelMonitorStatus, TrialPhase
+from backstop.api.status import Episode, ModelMonitorStatus, TrialPhase
 from backstop.core.checkpoint import restore
 from backstop.core.conditions import Problem
 from backstop.core.episode import under_way
-from backstop.core.facts import ObjectRef
+from backstop.core.facts import ObjectRef, RuleWeights
 from backstop.core.inquiry import Inquiry, SignalKey, inquiries
 from backstop.core.measurement import Missing
 from backstop.core.presets.preset import PresetError
@@ -46,6 +46,8 @@ class Record:
     ``changed`` is the Unix time at which the target's revision began, as the questions know it;
     ``weight`` the candidate's share of the traffic when the route was last read,
     ``compared_with`` what is known of the ConfigMaps that its rules compare with, by name.
+    For metrics there are ``rules``, those of the route when it was last seen, ``brake``, which one
+    holds the next step, and ``counted``, the incident as far as it was counted.
     ``tenant_labels`` are the labels that confine questions to the namespace, by metrics source.
     """
 
@@ -70,6 +72,9 @@ class Record:
     published: ModelMonitorStatus | None = None
     written_at: float = 0.0
     failures: int = 0
+    rules: tuple[RuleWeights, ...] = ()
+    brake: str = ""
+    counted: Episode | None = None
 
     @property
     def namespace(self) -> str:
@@ -244,6 +249,7 @@ def record_of(body: Mapping[str, Any], tenant_labels: Mapping[str, str]) -> Reco
         written=status,
         tenant_labels=tenant_labels,
         memory=restore(status),
+        counted=status.incident,
         inquiries=asked,
         requests=requests(metadata.get("annotations") or {}),
     )

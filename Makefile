@@ -41,7 +41,7 @@ check: $(INSTALLED) ## Lint, types, import contracts, generated files up to date
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q tests/api/test_crds.py tests/api/test_reference.py
+	$(BIN)/python -m pytest -q tests/api/test_crds.py tests/api/test_reference.py tests/chart/test_definitions.py
 
 .PHONY: format
 format: $(INSTALLED) ## Format the code and bring generated files up to date
@@ -52,6 +52,7 @@ format: $(INSTALLED) ## Format the code and bring generated files up to date
 .PHONY: generate
 generate: $(INSTALLED) ## Write crds/ and the field tables of docs/spec from the models
 	$(BIN)/backstop crds --out crds --docs docs/spec
+	$(BIN)/backstop crds --out charts/backstop/files/crds
 
 .PHONY: fast
 fast: $(INSTALLED) ## Run the tests that need no cluster
@@ -60,6 +61,7 @@ fast: $(INSTALLED) ## Run the tests that need no cluster
 .PHONY: test
 test: fast ## Run all tests, including those on the real cluster
 	$(BIN)/python -m backstop_lab.crds
+	$(LAB) build helm
 	$(LAB) exec -- $(BIN)/python -m pytest -q -m cluster
 
 .PHONY: bench-reaction

@@ -14,9 +14,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         from backstop_lab import build, namespace  # noqa: PLC0415 - `--help` answers without
+        from backstop_lab.binaries import MORE  # noqa: PLC0415
 
         programs = build.ensure_all()
         if options.action == "build":
+            for name in options.more:
+                if name not in MORE:
+                    raise LabError(f"{name} is none of {', '.join(MORE)}")
+                build.ensure(MORE[name])
             return 0
         return namespace.run(programs, options.command, options.keep_logs)
     except LabError as error:
@@ -32,7 +37,14 @@ def _parser() -> argparse.ArgumentParser:
         description="A real Kubernetes cluster on this machine, for as long as one command runs.",
     )
     actions = parser.add_subparsers(dest="action", required=True)
-    actions.add_parser("build", help="build the cluster's programs into the cache and stop")
+    builds = actions.add_parser("build", help="build the cluster's programs and stop")
+    builds.add_argument(
+        "more",
+        nargs="*",
+        choices=("helm", "kind"),
+        metavar="PROGRAM",
+        help="also this: helm or kind",
+    )
     execute = actions.add_parser(
         "exec",
         help="run a command beside a fresh cluster",

@@ -123,6 +123,9 @@ HELM = Binary(
 )
 """Installs the chart in tests; not part of the lab's own cluster."""
 
+MORE: Mapping[str, Binary] = {one.name: one for one in (HELM, KIND)}
+"""What is built only where it is asked for."""
+
 
 @cache
 def module_version(go_mod: str, module: str) -> str:

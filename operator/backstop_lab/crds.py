@@ -60,8 +60,17 @@ FOREIGN = (
         "h1:JAb2mE3AAO5Y/JkfHy6xbFDPDPk9lGvqXwmtztNbdhw=",
         "artifacts/flagger/crd.yaml",
     ),
+    *(
+        Foreign(
+            "github.com/prometheus-operator/prometheus-operator",
+            "0.85.0",
+            "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=",
+            f"example/prometheus-operator-crd/monitoring.coreos.com_{plural}.yaml",
+        )
+        for plural in ("servicemonitors", "prometheusrules")
+    ),
 )
-"""The projects that Backstop works with, for tests of its adapters."""
+"""The projects that Backstop works with, for tests of its adapters and of the chart."""
 
 
 def cached_at(cache_dir: Path | None = None) -> Path:

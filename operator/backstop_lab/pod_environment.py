@@ -66,14 +66,22 @@ async def container_environment(
     return values
 
 
-def command_line(container: Object, values: Mapping[str, str]) -> list[str]:
-    """Return command and args with `$(NAME)` replaced. Raises ConfigError without a command.
+ENTRY_POINTS: Mapping[str, Sequence[str]] = {"backstop": ("python", "-m", "backstop")}
+"""Commands of containers that have none, by the name of their image without path and tag."""
 
-    There are no images in the lab, hence no entry point that could stand in for `command`.
+
+def command_line(container: Object, values: Mapping[str, str]) -> list[str]:
+    """Return command and args with `$(NAME)` replaced.
+
+    There are no images in the lab, so only those of `ENTRY_POINTS` can stand in for a command.
+
+    Raises ConfigError without a command.
     """
-    words: Sequence[str] = [*container.get("command", ()), *container.get("args", ())]
-    if not container.get("command"):
+    image = container.get("image", "").rpartition("/")[2].partition("@")[0].partition(":")[0]
+    command = container.get("command") or ENTRY_POINTS.get(image)
+    if not command:
         raise ConfigError(f"container {container['name']} needs a command: the lab has no images")
+    words: Sequence[str] = [*command, *container.get("args", ())]
     return [expand(word, values) for word in words]
 
 

@@ -66,7 +66,16 @@ def test_unknown_field_is_an_error_that_names_it() -> None:
 def test_container_without_command_is_refused() -> None:
     """Without images there is no entry point, so the error asks for a command."""
     with pytest.raises(ConfigError, match="needs a command"):
-        command_line({"name": "a", "args": ["x"]}, {})
+        command_line({"name": "a", "image": "nginx:1", "args": ["x"]}, {})
+
+
+@pytest.mark.parametrize(
+    "image", ["backstop", "registry/backstop:0.1.0", "a:5000/b/backstop@sha256:0"]
+)
+def test_our_own_image_has_an_entry_point(image: str) -> None:
+    """Whatever registry and tag the chart names."""
+    container = {"name": "a", "image": image, "args": ["run", "$(X)"]}
+    assert command_line(container, {"X": "y"}) == ["python", "-m", "backstop", "run", "y"]
 
 
 def _service(namespace: str, name: str, address: str, port: str = "") -> dict[str, Any]:

@@ -161,6 +161,11 @@ class KubernetesApi:
         """Create ``body`` in the collection ``path``; ConflictError when the name is taken."""
         return await self._call(Request("create", path, _OWNED, dict(body), JSON))
 
+    async def would_create(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what :meth:`create` would, with each unknown field an error; nothing is stored."""
+        query = {**_OWNED, "dryRun": "All", "fieldValidation": "Strict"}
+        return await self._call(Request("create", path, query, dict(body), JSON))
+
     async def merge_patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Apply a JSON merge patch; a resourceVersion in it is a precondition."""
         return await self._call(Request("patch", path, _OWNED, dict(body), MERGE_PATCH))

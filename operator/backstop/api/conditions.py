@@ -33,6 +33,7 @@ class Reason(StrEnum):
 
     WATCHING = "Watching"
     SUSPENDED = "Suspended"
+    STOOD_DOWN = "StoodDown"
     HEALTHY = "Healthy"
     BREACHED = "Breached"
     UNKNOWN = "Unknown"

@@ -11,11 +11,13 @@ from backstop.cli.backtest import backtest
 from backstop.cli.candidate import candidate
 from backstop.cli.check import check
 from backstop.cli.crds import crds
+from backstop.cli.doctor import doctor
 from backstop.cli.explain import explain
 from backstop.cli.reference import reference
 from backstop.cli.respond import respond
 from backstop.cli.run import run
 from backstop.cli.runbook import runbook
+from backstop.cli.stand_down import stand_down
 
 
 @click.group("backstop", context_settings={"help_option_names": ["-h", "--help"]})
@@ -30,10 +32,12 @@ for _command in (
     candidate,
     check,
     crds,
+    doctor,
     explain,
     reference,
     respond,
     run,
     runbook,
+    stand_down,
 ):
     main.add_command(_command)

@@ -207,17 +207,24 @@ class Publisher:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            for place in list(self._pending):
-                spec, episode, monitor, limit = self._pending.pop(place)
-                try:
-                    await self._write(place[0], spec, incident_status(episode))
-                    if episode.resolved is not None:
-                        await self._prune(place[0], monitor, limit)
-                except OutsideError as error:
-                    _LOG.warning("incident not shown", incident=place[1], error=str(error))
-                    self._pending.setdefault(place, (spec, episode, monitor, limit))
-                    await asyncio.sleep(1.0)
-                    self._changed.set()
+            if not await self.flush():
+                await asyncio.sleep(1.0)
+                self._changed.set()
+
+    async def flush(self) -> bool:
+        """Write what is pending; return whether all of it was written."""
+        done = True
+        for place in list(self._pending):
+            spec, episode, monitor, limit = self._pending.pop(place)
+            try:
+                await self._write(place[0], spec, incident_status(episode))
+                if episode.resolved is not None:
+                    await self._prune(place[0], monitor, limit)
+            except OutsideError as error:
+                _LOG.warning("incident not shown", incident=place[1], error=str(error))
+                self._pending.setdefault(place, (spec, episode, monitor, limit))
+                done = False
+        return done
 
     async def _write(self, namespace: str, spec: IncidentSpec, status: IncidentStatus) -> None:
         patch = [{"op": "add", "path": "/status", "value": status.to_json()}]

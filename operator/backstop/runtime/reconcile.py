@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import structlog
 
 from backstop.api.conditions import ConditionType, Reason
-from backstop.api.modelmonitor import Mode, OnDelete
-from backstop.api.status import CircuitPhase, ModelMonitorStatus, StepKind, Verdict
+from backstop.api.modelmonitor import Mode
+from backstop.api.status import ModelMonitorStatus, StepKind, Verdict
 from backstop.core import cadence, journal, weights
 from backstop.core.brakes import HoldKind
 from backstop.core.conditions import Problem, metric_problems, summarize
@@ -33,6 +33,7 @@ from backstop.runtime.glance import Glance, look_at
 from backstop.runtime.journal import Journal
 from backstop.runtime.publish import Publisher
 from backstop.runtime.record import FINALIZER, Record
+from backstop.runtime.restore import put_back
 from backstop.runtime.rights import Rights
 from backstop.runtime.survey import Survey, Surveyor
 
@@ -274,7 +275,7 @@ class Reconciler:
     async def _let_go(self, record: Record) -> float:
         if FINALIZER in record.finalizers:
             try:
-                note = await self._restore(record)
+                note = await put_back(record, self.surveyor.cluster.traffic)
             except ConflictError:
                 raise
             except OutsideError as error:
@@ -285,35 +286,6 @@ class Reconciler:
                 self.publisher.traffic_restored(record, note)
             await self.journal.release(record)
         raise Gone
-
-    async def _restore(self, record: Record) -> str:
-        """Put traffic back as it was before the circuit opened; return what was done."""
-        services, ref = record.services, record.route
-        planned = record.status.action
-        opening = planned is not None and planned.step is StepKind.OPEN_CIRCUIT
-        moved = opening or record.status.circuit.phase is not CircuitPhase.CLOSED
-        if services is None or ref is None or record.spec is None or not moved:
-            return ""
-        if record.spec.on_delete is OnDelete.LEAVE:
-            return ""
-        traffic = self.surveyor.cluster.traffic
-        try:
-            facts = await traffic.read(ref, services)
-            saved = record.status.circuit.restore
-            if not saved and planned is not None and opening:
-                saved = list(weights.from_text(planned.before).values())
-            trial = record.status.candidate
-            asked = weights.close_circuit(
-                facts.rules,
-                services,
-                saved,
-                without_candidate=trial is not None and trial.phase == "Aborted",
-                grain=facts.grain,
-            )
-            await traffic.write(facts, asked)
-        except NotFoundError:
-            return ""
-        return f"weights of {ref} put back to {weights.to_text(asked)}"
 
 
 def _moves_traffic(record: Record) -> bool:

@@ -1,0 +1,298 @@
+"""What the chart renders: accepted by the API server, safe, and with no right that is not needed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+import yaml
+from tests.chart.helm import CHART, MONITORING, Helm, HelmError, Object, of
+from tests.chart.values import EVERYTHING, SETS, TENANTS
+
+from backstop.core.needs import DEFAULT_PREDICTIONS, JOBS, ROUTERS, TARGETS, Need
+from backstop.runtime.config import OperatorConfig
+
+pytestmark = pytest.mark.cluster
+
+NONE_BESIDE: dict[str, Any] = {
+    "jobs": False,
+    "defaultPredictions": False,
+    "configMapChanges": False,
+    "secretChanges": False,
+}
+
+
+def kubectl(*words: str, given: Object | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603
+        ["kubectl", *words],  # noqa: S607
+        input=None if given is None else json.dumps(given),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_lint_finds_nothing(helm: Helm, name: str) -> None:
+    """Not even a warning."""
+    more = ("--set", "serviceMonitor.enabled=false,prometheusRule.enabled=false")
+    said = helm.run("lint", "--strict", str(CHART), *more, values=SETS[name])
+    assert "0 chart(s) failed" in said
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"scope": "all"}, "scope"),
+        ({"replicas": 0}, "replicas"),
+        ({"replicass": 2}, "replicass"),
+        ({"targets": ["Pod"]}, "targets"),
+        ({"targets": []}, "targets"),
+        ({"killSwitch": "Stop It"}, "killSwitch"),
+        ({"budgets": {"blastRadius": "20"}}, "blastRadius"),
+        ({"sources": {"default": {"url": "prometheus:9090"}}}, "url"),
+        ({"sources": {"default": {"url": "https://me:secret@prometheus"}}}, "url"),
+        ({"image": {"digest": "sha256:short"}}, "digest"),
+        ({"scope": "namespaces"}, "needs at least one entry in `namespaces`"),
+        ({"namespaces": ["a"]}, "`namespaces` has no effect with scope: cluster"),
+        ({"webhooks": {"allowedHosts": ["a.example.com"]}}, "calls are signed"),
+        (
+            {"sources": {"default": {"url": "https://p", "ca": {"key": "ca.crt"}}}},
+            "needs exactly one of `secret` and `configMap`",
+        ),
+        (
+            {
+                "sources": {
+                    "default": {"url": "http://p", "bearerToken": {"secret": "a", "key": "b"}}
+                }
+            },
+            "would be sent unencrypted",
+        ),
+        ({"prometheusRule": {"enabled": True}}, "needs the CRDs of the Prometheus operator"),
+        ({"serviceMonitor": {"enabled": True}}, "needs the CRDs of the Prometheus operator"),
+    ],
+)
+def test_a_wrong_value_fails_with_a_sentence(helm: Helm, values: Any, said: str) -> None:
+    """Before anything is installed; the sentence names the value."""
+    with pytest.raises(HelmError) as caught:
+        helm.render(values)
+    assert said in str(caught.value)
+
+
+@pytest.mark.usefixtures("monitoring")
+@pytest.mark.parametrize("name", SETS)
+def test_the_api_server_accepts_every_manifest(helm: Helm, name: str) -> None:
+    """Each as it stands, hooks and definitions included, with unknown fields refused."""
+    for namespace in ("ops", "team-a", "team-b"):
+        kubectl("create", "namespace", namespace)
+    flags = ("backstop", str(CHART), "--namespace", "ops", *MONITORING)
+    text = helm.run("template", *flags, values=SETS[name])
+    file = helm.home / "all.yaml"
+    file.write_text(text)
+    strict = ("--dry-run=server", "--validate=strict", "--server-side", "--force-conflicts")
+    done = kubectl("apply", *strict, "-n", "ops", "-f", str(file))
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_pods_pass_the_restricted_level(helm: Helm, name: str) -> None:
+    """Enforced by the API server's own admission, also for those of the hooks."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    metadata = {"name": f"restricted-{name}", "labels": labels}
+    kubectl(
+        "create", "-f", "-", given={"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+    )
+    flags = ("backstop", str(CHART), "--namespace", "ops", *MONITORING)
+    file = helm.home / "all.yaml"
+    file.write_text(helm.run("template", *flags, values=SETS[name]))
+    pods = list(_pods(kubectl("create", "--dry-run=client", "-o", "json", "-f", str(file)).stdout))
+    assert len(pods) >= (1 if name == "bare" else 2)
+    account = ("--as", "system:admin", "--as-group", "system:masters")
+    for number, spec in enumerate(pods):
+        pod = _pod(
+            f"pod-{number}", {**spec, "serviceAccountName": "default", "priorityClassName": ""}
+        )
+        done = kubectl(
+            "create", "--dry-run=server", "-n", metadata["name"], "-f", "-", *account, given=pod
+        )
+        assert done.returncode == 0, done.stderr
+    loose = _pod("loose", {"containers": [{"name": "a", "image": "a"}]})
+    refused = kubectl("create", "--dry-run=server", "-n", metadata["name"], "-f", "-", given=loose)
+    assert "violates PodSecurity" in refused.stderr
+
+
+def _pod(name: str, spec: Object) -> Object:
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+
+
+def _pods(text: str) -> Iterable[Object]:
+    """Yield the pod specs in the JSON documents that kubectl printed one after another."""
+    decoder, place = json.JSONDecoder(), 0
+    while text[place:].strip():
+        place += len(text[place:]) - len(text[place:].lstrip())
+        one, place = decoder.raw_decode(text, place)
+        for item in one.get("items", [one]):
+            spec = item.get("spec") or {}
+            if item["kind"] == "Pod":
+                yield spec
+            elif item["kind"] in {"Deployment", "Job"}:
+                yield spec["template"]["spec"]
+
+
+# Rights
+
+
+def granted(rules: Iterable[Object]) -> set[Need]:
+    """Return each group, resource and verb of rules for any object."""
+    return {
+        Need(group, resource, verb)
+        for rule in rules
+        if not rule.get("resourceNames")
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def of_monitors(helm: Helm, **values: Any) -> set[Need]:
+    """Return what the role for monitors and what they name grants, beside Backstop's own kinds."""
+    values = {"targets": ["Deployment"], "routers": [], "permissions": NONE_BESIDE, **values}
+    (role,) = [
+        one
+        for one in of("ClusterRole", helm.render(values))
+        if one["metadata"]["name"] == "backstop"
+    ]
+    own = {"backstop.dev", "events.k8s.io"}
+    return {one for one in granted(role["rules"]) if one.group not in own}
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+def test_a_target_grants_what_it_needs_and_nothing_else(helm: Helm, kind: str) -> None:
+    """The same table tells monitors what is missing."""
+    assert of_monitors(helm, targets=[kind]) == TARGETS[kind]
+
+
+@pytest.mark.parametrize("kind", ROUTERS)
+def test_a_router_grants_what_it_needs_and_nothing_else(helm: Helm, kind: str) -> None:
+    """Beside the target."""
+    assert of_monitors(helm, routers=[kind]) == TARGETS["Deployment"] | ROUTERS[kind]
+
+
+@pytest.mark.parametrize(
+    ("permission", "needed"),
+    [
+        ("jobs", JOBS),
+        ("defaultPredictions", DEFAULT_PREDICTIONS),
+        ("configMapChanges", {Need("", "configmaps", "get")}),
+        ("secretChanges", {Need("", "secrets", "get")}),
+    ],
+)
+def test_each_permission_grants_its_verbs(helm: Helm, permission: str, needed: set[Need]) -> None:
+    """And is off where it is not wanted."""
+    found = of_monitors(helm, permissions={**NONE_BESIDE, permission: True})
+    assert found == TARGETS["Deployment"] | needed
+
+
+@pytest.mark.parametrize("values", [{}, TENANTS, EVERYTHING])
+def test_nobody_may_list_secrets_or_do_everything(helm: Helm, values: Any) -> None:
+    """In no set of values: no star, no listing of Secrets, no deleting but pods and incidents."""
+    roles = [
+        one
+        for kind in ("Role", "ClusterRole")
+        for one in of(kind, helm.render(values, *MONITORING))
+        if not one["metadata"]["name"].endswith(("-edit", "-view"))
+    ]
+    assert roles
+    for rule in (rule for role in roles for rule in role["rules"]):
+        assert "*" not in (*rule["verbs"], *rule["resources"], *rule["apiGroups"])
+        if "secrets" in rule["resources"]:
+            assert rule["verbs"] == ["get"]
+        if "delete" in rule["verbs"]:
+            assert rule["resources"] in (["pods"], ["incidents"])
+
+
+def test_scope_namespaces_has_no_role_of_the_whole_cluster(helm: Helm) -> None:
+    """Targets are reached through a Role in each namespace that is listed."""
+    rendered = helm.render(TENANTS)
+    assert of("ClusterRoleBinding", rendered) == []
+    names = {one["metadata"]["name"] for one in of("ClusterRole", rendered)}
+    assert names == {"backstop-view", "backstop-edit"}
+    bound = {one["metadata"].get("namespace") for one in of("RoleBinding", rendered)}
+    assert bound >= {"team-a", "team-b"}
+
+
+# Shape
+
+
+def test_two_replicas_stand_apart_and_keep_one(helm: Helm) -> None:
+    """By default: a budget for disruptions, and different nodes and zones."""
+    rendered = helm.render()
+    (deployment,) = of("Deployment", rendered)
+    assert deployment["spec"]["replicas"] == 2
+    (budget,) = of("PodDisruptionBudget", rendered)
+    assert budget["spec"]["maxUnavailable"] == 1
+    keys = [
+        one["topologyKey"]
+        for one in deployment["spec"]["template"]["spec"]["topologySpreadConstraints"]
+    ]
+    assert keys == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
+
+
+def test_each_shard_is_a_deployment_of_its_own(helm: Helm) -> None:
+    """With its own selector, budget and lease."""
+    rendered = helm.render(EVERYTHING, *MONITORING)
+    deployments = of("Deployment", rendered)
+    shards = [
+        [
+            word
+            for word in one["spec"]["template"]["spec"]["containers"][0]["args"]
+            if "shard" in word
+        ]
+        for one in deployments
+    ]
+    assert shards == [["--shard=0/3"], ["--shard=1/3"], ["--shard=2/3"]]
+    selectors = {json.dumps(one["spec"]["selector"], sort_keys=True) for one in deployments}
+    assert len(selectors) == len(of("PodDisruptionBudget", rendered)) == 3
+
+
+def test_definitions_can_be_left_out_and_left_behind(helm: Helm) -> None:
+    """`crds.enabled` and `crds.keep`."""
+    kept = of("CustomResourceDefinition", helm.render())
+    assert len(kept) == 3
+    assert {one["metadata"]["annotations"]["helm.sh/resource-policy"] for one in kept} == {"keep"}
+    removed = of("CustomResourceDefinition", helm.render({"crds": {"keep": False}}))
+    assert all(
+        "helm.sh/resource-policy" not in (one["metadata"].get("annotations") or {})
+        for one in removed
+    )
+    assert of("CustomResourceDefinition", helm.render({"crds": {"enabled": False}})) == []
+
+
+def test_a_change_of_the_configuration_starts_new_pods(helm: Helm) -> None:
+    """Since it is read at the start."""
+
+    def checksum(values: Any) -> str:
+        (one,) = of("Deployment", helm.render(values))
+        found: str = one["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
+        return found
+
+    assert checksum({}) != checksum({"budgets": {"actionsPerHour": 7}})
+
+
+def test_the_configuration_is_one_that_the_operator_reads(helm: Helm) -> None:
+    """Each value arrives under its key."""
+    (config,) = [
+        one for one in of("ConfigMap", helm.render(TENANTS)) if "config.yaml" in one["data"]
+    ]
+    read = OperatorConfig.model_validate(yaml.safe_load(config["data"]["config.yaml"]))
+    source = read.sources["default"]
+    assert (source.timeout, source.tenant_label) == ("3s", "namespace")
+    assert source.headers == {"X-Scope-OrgID": "ml"}
+    assert str(source.bearer_token_file) == "/etc/backstop/sources/default/token"
+    assert read.targets == ["Deployment", "StatefulSet"]
+    assert not read.secret_changes

@@ -29,7 +29,7 @@ PHASES: Final = {CircuitPhase.CLOSED: 0.0, CircuitPhase.HALF_OPEN: 1.0, CircuitP
 _OF_MONITOR: Final = ["namespace", "monitor"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class MonitorMetrics(Collector):
     """Tells what ``records`` and ``fleet`` hold while ``acts``.
 

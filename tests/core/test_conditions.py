@@ -23,7 +23,12 @@ def summary(
 ) -> ModelMonitorStatus:
     """Return the status with its conditions."""
     return summarize(
-        known or status(), problems, generation=generation, has_route=has_route, now=now
+        known or status(),
+        problems,
+        monitor="fraud",
+        generation=generation,
+        has_route=has_route,
+        now=now,
     )
 
 
@@ -175,11 +180,18 @@ def test_what_keeps_a_signal_from_being_read_is_a_problem():
 def test_what_an_action_waits_for_is_a_condition_while_it_waits():
     """An approval with the command that gives it, else the brake that holds."""
     asked = {"id": "a1", "step": "rollback", "asked": T0, "expires": T0 + 60}
-    waiting = summarize(status(approval=asked, held="x"), [], generation=1, has_route=False, now=T0)
-    assert _held(waiting) == ("ApprovalNeeded", "rollback waits: backstop approve MONITOR a1")
-    held = summarize(status(held="maintenance"), [], generation=1, has_route=False, now=T0)
+    waiting = summarize(
+        status(approval=asked, held="x"), [], monitor="fraud", generation=1, has_route=False, now=T0
+    )
+    assert _held(waiting) == ("ApprovalNeeded", "rollback waits: backstop approve fraud a1")
+    held = summarize(
+        status(held="maintenance"), [], monitor="fraud", generation=1, has_route=False, now=T0
+    )
     assert _held(held) == ("ActionHeld", "maintenance")
-    assert _held(summarize(status(), [], generation=1, has_route=False, now=T0)) is None
+    assert (
+        _held(summarize(status(), [], monitor="fraud", generation=1, has_route=False, now=T0))
+        is None
+    )
 
 
 def _held(found):

@@ -51,15 +51,16 @@ def summarize(
     status: ModelMonitorStatus,
     problems: Iterable[Problem],
     *,
+    monitor: str,
     generation: int,
     has_route: bool,
     now: float,
 ) -> ModelMonitorStatus:
-    """Return ``status`` with its conditions; those not listed among ``problems`` are good."""
+    """Return ``status`` of ``monitor`` with its conditions; those without a problem are good."""
     by_type: dict[ConditionType, Problem] = {}
     for problem in sorted(problems, key=lambda one: not one.stalled):
         by_type.setdefault(problem.condition, problem)
-    wanted = _wanted(status, by_type, has_route=has_route)
+    wanted = _wanted(status, by_type, monitor, has_route=has_route)
     known = {condition.type: condition for condition in status.conditions}
     conditions = [
         _transition(known.get(kind), kind, value, reason, message, generation, now)
@@ -72,7 +73,11 @@ _Wanted = dict[ConditionType, tuple[str, Reason, str]]
 
 
 def _wanted(
-    status: ModelMonitorStatus, problems: Mapping[ConditionType, Problem], *, has_route: bool
+    status: ModelMonitorStatus,
+    problems: Mapping[ConditionType, Problem],
+    monitor: str,
+    *,
+    has_route: bool,
 ) -> _Wanted:
     first = next(iter(problems.values()), None)
     wanted: _Wanted = {ConditionType.READY: ("True", Reason.WATCHING, "all signals are watched")}
@@ -87,7 +92,7 @@ def _wanted(
         wanted[kind] = ("False", problem.reason, problem.message) if problem else good
     if status.approval is not None:
         asked = status.approval
-        said = f"{asked.step} waits: backstop approve MONITOR {asked.id}"
+        said = f"{asked.step} waits: backstop approve {monitor} {asked.id}"
         wanted[ConditionType.HELD] = ("True", Reason.APPROVAL_NEEDED, said)
     elif status.held:
         wanted[ConditionType.HELD] = ("True", Reason.ACTION_HELD, status.held)

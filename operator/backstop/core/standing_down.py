@@ -15,9 +15,15 @@ WHY: Final = "Backstop was uninstalled: nobody watches this model"
 
 
 def stood_down(
-    status: ModelMonitorStatus, *, generation: int, has_route: bool, note: str, now: float
+    status: ModelMonitorStatus,
+    *,
+    monitor: str,
+    generation: int,
+    has_route: bool,
+    note: str,
+    now: float,
 ) -> ModelMonitorStatus:
-    """Return ``status`` with circuit, action and incident at an end at the Unix time ``now``.
+    """Return ``status`` of ``monitor`` with circuit, action and incident at an end at the Unix time ``now``.
 
     ``note`` says what was put back, ``""`` where nothing had been moved.
     """
@@ -34,4 +40,6 @@ def stood_down(
         }
     )
     problem = Problem(ConditionType.READY, Reason.STOOD_DOWN, said)
-    return summarize(ended, [problem], generation=generation, has_route=has_route, now=now)
+    return summarize(
+        ended, [problem], monitor=monitor, generation=generation, has_route=has_route, now=now
+    )

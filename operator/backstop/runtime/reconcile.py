@@ -238,6 +238,7 @@ class Reconciler:
         shown = summarize(
             status,
             problems,
+            monitor=record.name,
             generation=record.generation,
             has_route=record.route is not None,
             now=self.clock.now(),

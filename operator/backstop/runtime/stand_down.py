@@ -160,6 +160,7 @@ async def _let_go(api: KubeApi, record: Record, publisher: Publisher) -> str:
 async def _show(journal: Journal, record: Record, note: str) -> None:
     ended = stood_down(
         record.status,
+        monitor=record.name,
         generation=record.generation,
         has_route=record.route is not None,
         note=note,

@@ -9,6 +9,7 @@ from tests.core.build import T0, episode, spec, status
 
 from backstop.api.modelmonitor import Mode
 from backstop.api.status import Arm, Cause
+from backstop.core.shards import ALL, Shard, shard_of
 from backstop.runtime import health
 from backstop.runtime.flagger_hook import Answer, Monitor, answer, routes
 
@@ -56,11 +57,15 @@ def test_what_is_no_reason(asked, code, why):
 
 
 async def ask(
-    find: Callable[[str, str], Monitor | None], path: str, *, acts: bool = True
+    find: Callable[[str, str], Monitor | None],
+    path: str,
+    *,
+    acts: bool = True,
+    shard: Shard = ALL,
 ) -> list[Answer]:
     """Return the answers to POST, as Flagger sends it, and to GET."""
     app = web.Application()
-    app.add_routes(routes(find, acts=lambda: acts))
+    app.add_routes(routes(find, acts=lambda: acts, shard=shard))
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -95,9 +100,22 @@ async def test_a_replica_on_standby():
     assert [one.code for one in found] == [503, 503]
 
 
+@pytest.mark.parametrize("acts", [True, False])
+async def test_a_replica_of_another_shard(acts):
+    """It says which shard to ask, whether it acts or stands by."""
+    own = shard_of("demo", "fraud", 3)
+    path = "/flagger/rollback/demo/fraud"
+    right = await ask(lambda *_: monitor(), path, acts=acts, shard=Shard(own, 3))
+    assert [one.code for one in right] == ([200] * 2 if acts else [503] * 2)
+    other = Shard((own + 1) % 3, 3)
+    wrong = await ask(lambda *_: None, path, acts=acts, shard=other)
+    said = f"demo/fraud is of shard {own}/3, this is {other}; ask that one"
+    assert wrong == [Answer(421, said)] * 2
+
+
 async def test_on_the_health_port():
     """The hook is served beside the probes, on the same port."""
-    hook = routes(lambda *_: monitor(), acts=lambda: True)
+    hook = routes(lambda *_: monitor(), acts=lambda: True, shard=ALL)
     runner = await health.serve("127.0.0.1", 0, alive=lambda: True, ready=lambda: False, more=hook)
     root = f"http://127.0.0.1:{runner.addresses[0][1]}"
     try:

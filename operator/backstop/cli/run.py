@@ -21,6 +21,13 @@ import click
 )
 @click.option("--lease-namespace", default="default", show_default=True)
 @click.option("--lease-name", default="backstop", show_default=True)
+@click.option(
+    "--shard",
+    metavar="I/N",
+    default="0/1",
+    show_default=True,
+    help="Act on the monitors of shard I (from 0 to N-1) of N only; its lease is NAME-I.",
+)
 @click.option("--health-host", default="0.0.0.0", show_default=True)  # noqa: S104 - for probes
 @click.option("--health-port", default=8080, show_default=True, type=click.IntRange(0, 65535))
 @click.option("--log-format", type=click.Choice(["console", "json"]), default="console")
@@ -36,6 +43,7 @@ def run(
     namespaces: tuple[str, ...],
     lease_namespace: str,
     lease_name: str,
+    shard: str,
     health_host: str,
     health_port: int,
     log_format: str,
@@ -44,11 +52,19 @@ def run(
     """Watch ModelMonitors and act on them.
 
     Needs a metrics source: --prometheus URL, or --config FILE with `sources`.
+
+    Of all replicas with the same lease one acts, and the others stand by, warm. Where one is not
+    enough for all monitors, --shard divides them among several that act.
     """
+    from backstop.core.shards import Shard
     from backstop.ports import OutsideError
     from backstop.runtime import logs, operator
     from backstop.runtime.config import ConfigError, load
 
+    try:
+        part = Shard.parse(shard)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--shard") from None
     logs.configure("json" if log_format == "json" else "console", log_level)
     try:
         options = operator.Options(
@@ -58,6 +74,7 @@ def run(
             namespaces=namespaces,
             lease_namespace=lease_namespace,
             lease_name=lease_name,
+            shard=part,
             health_host=health_host,
             health_port=health_port,
         )

@@ -130,12 +130,6 @@ class Cluster:
             self._changed[facts.ref] = (facts.fingerprint, changed)
         return replace(facts, changed=changed)
 
-    def forget(self) -> None:
-        """Drop everything, so that it is read anew."""
-        self._workloads.clear()
-        self._bodies.clear()
-        self._routes.clear()
-
     async def around(self, record: Record) -> Surroundings:
         """Return the facts that ``record`` names."""
         problems: list[Problem] = []

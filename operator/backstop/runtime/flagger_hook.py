@@ -11,8 +11,9 @@ A Canary names the hook in its analysis, with the address of the operator's heal
         type: rollback
         url: http://backstop.backstop-system:8080/flagger/rollback/<namespace>/<monitor>
 
-Only the replica that acts knows the evidence; the others answer 503, which rolls nothing back, and
-Flagger asks again at its next tick.
+Only the replica that acts on the monitor knows the evidence. A standby answers 503, a replica of
+another shard 421 and which shard to ask; neither rolls anything back, and Flagger asks again at its
+next tick.
 """
 
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from aiohttp import web
 from backstop.api.modelmonitor import Mode, ModelMonitorSpec
 from backstop.api.status import Arm, Cause, ModelMonitorStatus
 from backstop.core.episode import under_way
+from backstop.core.shards import Shard, shard_of
 
 PATH: Final = "/flagger/rollback/{namespace}/{monitor}"
 """Where the hook is served; Flagger sends POST, and people can GET the same answer."""
@@ -71,18 +73,23 @@ def _passive(spec: ModelMonitorSpec | None) -> str:
 
 
 def routes(
-    find: Callable[[str, str], Monitor | None], *, acts: Callable[[], bool]
+    find: Callable[[str, str], Monitor | None], *, acts: Callable[[], bool], shard: Shard
 ) -> list[web.RouteDef]:
     """Return the routes of the hook, for the application that serves the health port.
 
     ``find`` returns a monitor by namespace and name; ``acts`` says whether this replica is the one
-    that acts.
+    of its ``shard`` that acts.
     """
 
     async def rollback(request: web.Request) -> web.Response:
+        namespace, name = request.match_info["namespace"], request.match_info["monitor"]
+        if not shard.owns(namespace, name):
+            owner = Shard(shard_of(namespace, name, shard.count), shard.count)
+            said = f"{namespace}/{name} is of shard {owner}, this is {shard}; ask that one"
+            return web.Response(text=said, status=421)
         if not acts():
             return web.Response(text="another replica acts; ask again", status=503)
-        found = answer(find(request.match_info["namespace"], request.match_info["monitor"]))
+        found = answer(find(namespace, name))
         return web.Response(text=found.why, status=found.code)
 
     return [web.post(PATH, rollback), web.get(PATH, rollback)]

@@ -2,8 +2,8 @@
 
 Clocks of different machines are never compared. A lease is considered lost by its holder when its
 own monotonic clock says that renewing took too long, and free for others when its record has not
-changed for its duration as they observe it. A lease is no fence: every write also carries a
-precondition, so a deposed holder cannot do harm.
+changed for its duration as they observe it; they look just when that is over. A lease is no fence:
+every write also carries a precondition, so a deposed holder cannot do harm.
 """
 
 import asyncio
@@ -22,15 +22,21 @@ _LOG = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Lease:
-    """Competes for the Lease ``name`` in ``namespace`` as ``identity``; times are in seconds."""
+    """Competes for the Lease ``name`` in ``namespace`` as ``identity``; times are in seconds.
+
+    The holder renews each ``renew``; others look each ``retry``, so that they see soon that it was
+    given up.
+    """
 
     api: KubeApi
     namespace: str
     name: str
     identity: str
     duration: float = 10.0
-    retry: float = 2.0
+    renew: float = 2.0
+    retry: float = 1.0
     held: bool = False
+    _renewed: float = 0.0
     _seen: tuple[str, float] = field(default=("", 0.0))
 
     @property
@@ -39,23 +45,39 @@ class Lease:
 
     async def run(self, gained: Callable[[], Awaitable[None]], lost: Callable[[], None]) -> None:
         """Hold the lease as long as possible; call ``gained`` and ``lost`` as that changes."""
-        renewed = 0.0
         while True:
+            asked = time.monotonic()
             try:
                 async with asyncio.timeout(self.duration * 0.6):
                     holding = await self._try()
             except (OutsideError, TimeoutError) as error:
                 _LOG.warning("lease not renewed", error=str(error) or "timed out")
-                holding = self.held and time.monotonic() - renewed < self.duration * 0.8
+                holding = self.held and time.monotonic() - self._renewed < self.duration * 0.8
             else:
-                renewed = time.monotonic() if holding else renewed
+                self._renewed = asked if holding else self._renewed
             if holding and not self.held:
                 self.held = True
                 await self._begin(gained)
             elif self.held and not holding:
                 self.held = False
                 lost()
-            await asyncio.sleep(self.retry)
+            await asyncio.sleep(self._pause())
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether nobody else can have taken the lease: no pause since the last renewal was long.
+
+        After a pause of the whole process this is false before anything else has run.
+        """
+        return self.held and time.monotonic() - self._renewed < self.duration
+
+    def _pause(self) -> float:
+        """Return for how long to wait: until the next renewal, or until another's record is old."""
+        if self.held:
+            return self.renew
+        version, since = self._seen
+        left = since + self.duration - time.monotonic() if version else self.retry
+        return min(self.retry, max(left, 0.05))
 
     async def _begin(self, gained: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -74,6 +96,7 @@ class Lease:
         holder = spec.get("holderIdentity") or ""
         if holder not in {"", self.identity} and not self._expired(lease):
             return False
+        self._seen = ("", 0.0)
         return await self._write(path, lease, took_over=holder != self.identity)
 
     def _expired(self, lease: dict[str, Any]) -> bool:

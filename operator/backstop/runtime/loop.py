@@ -7,7 +7,7 @@ hold the lease, monitors are kept up to date and nothing is looked at.
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -29,10 +29,13 @@ HEARTBEAT_LIMIT = 30.0
 
 LONGEST_BACKOFF = 60.0
 
+NOT_SURE = 0.2
+"""Seconds until a replica that may have lost its lease asks itself again."""
+
 
 @dataclass(slots=True)
 class Loop:
-    """Drives passes over ``records``."""
+    """Drives passes over ``records``, while ``acts`` says that this replica surely may."""
 
     records: dict[Key, Record]
     scheduler: Scheduler
@@ -41,6 +44,7 @@ class Loop:
     clock: Clock
     writes: asyncio.Semaphore
     references: References
+    acts: Callable[[], bool] = lambda: True
     turned: float = field(default_factory=time.monotonic)
     _kept: dict[str, Kept] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -63,6 +67,9 @@ class Loop:
             while True:
                 keys = await self.scheduler.batch()
                 self.turned = time.monotonic()
+                if not self.acts():
+                    self._put_back(keys)
+                    continue
                 due = [self.records[key] for key in keys if key in self.records]
                 for key in set(keys) - self.records.keys():
                     self.scheduler.forget(key)
@@ -73,6 +80,10 @@ class Loop:
         finally:
             for task in self._tasks:
                 task.cancel()
+
+    def _put_back(self, keys: Sequence[Key]) -> None:
+        for key in keys:
+            self.scheduler.back(key, self.clock.now() + NOT_SURE)
 
     async def _round(self, name: str, records: Sequence[Record]) -> None:
         for record in records:

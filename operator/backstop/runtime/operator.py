@@ -23,6 +23,7 @@ from backstop.adapters.metrics.bounded_http import Access
 from backstop.adapters.metrics.prometheus import PrometheusSource
 from backstop.adapters.notify.events import EventRecorder
 from backstop.core.facts import ObjectRef
+from backstop.core.shards import ALL, Shard
 from backstop.core.units import seconds
 from backstop.ports import MetricsSource, OutsideError
 from backstop.runtime import collector, flagger_hook, health, incident_metrics, metrics
@@ -72,11 +73,13 @@ class Options:
     namespaces: tuple[str, ...] = ()
     lease_namespace: str = "default"
     lease_name: str = "backstop"
+    shard: Shard = ALL
     health_host: str = "0.0.0.0"  # noqa: S104 - probes come from the node
     health_port: int = 8080
 
 
-def _sources(config: OperatorConfig) -> dict[str, PrometheusSource]:
+def sources_of(config: OperatorConfig) -> dict[str, PrometheusSource]:
+    """Return the metrics sources of ``config`` by name; each is to be closed."""
     return {
         name: PrometheusSource(
             str(source.url),
@@ -98,7 +101,7 @@ class Operator:
         self.options = options
         self.api = api
         self.kinds = kinds
-        self.sources = _sources(options.config)
+        self.sources = sources_of(options.config)
         self.events = EventRecorder(api)
         records: dict[Key, Record] = {}
         clock = SystemClock()
@@ -119,6 +122,7 @@ class Operator:
             budgets.actions_per_hour,
             budgets.blast_radius_share,
             budgets.blast_radius_at_least,
+            options.shard.count,
         )
         self.rights = Rights(api, options.namespaces)
         runbooks = Runbooks(api)
@@ -130,6 +134,7 @@ class Operator:
             fleet=self.fleet,
             clock=clock,
             tenant_labels=options.config.tenant_labels,
+            shard=options.shard,
         )
         reconciler = Reconciler(
             actor=Actor(self.outside.performers(), self.outside.kill_switch, clock),
@@ -148,12 +153,21 @@ class Operator:
         }
         writes = asyncio.Semaphore(options.config.concurrent_writes)
         references = References(api, clock)
-        self.loop = Loop(records, scheduler, sources, reconciler, clock, writes, references)
         self.lease = Lease(
             api,
             options.lease_namespace,
-            options.lease_name,
+            options.shard.lease(options.lease_name),
             f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}",
+        )
+        self.loop = Loop(
+            records,
+            scheduler,
+            sources,
+            reconciler,
+            clock,
+            writes,
+            references,
+            acts=lambda: self.lease.is_sure,
         )
         metrics.REGISTRY.register(
             MonitorMetrics(
@@ -167,6 +181,7 @@ class Operator:
         self.stop = asyncio.Event()
         self.exit_code = 0
         self._looping: asyncio.Task[None] | None = None
+        self._leasing: asyncio.Task[None] | None = None
 
     def _is_referenced(self, ref: ObjectRef) -> bool:
         return self.watch.is_referenced(ref)
@@ -182,9 +197,11 @@ class Operator:
         return flagger_hook.Monitor(record.spec, record.status) if record else None
 
     async def lead(self) -> None:
-        """Begin to act: every monitor is read afresh, as another replica may have written."""
-        _LOG.info("acting: this replica holds the lease", identity=self.lease.identity)
-        self.cluster.forget()
+        """Begin to act: monitors are listed, as another replica may have written to them just now.
+
+        All else is known from the watches already; each write reads its object again.
+        """
+        began = time.monotonic()
         await self.watch.list(self.api, list(self.options.namespaces))
         self.fleet.rebuild(self.loop.records.values())
         incident_metrics.begin(self.loop.records.values())
@@ -193,6 +210,13 @@ class Operator:
         self.watch.everything_due(spread=1.0 if len(self.loop.records) > 100 else 0.0)  # noqa: PLR2004
         self._looping = self._task(self.loop.run(), "loop")
         metrics.LEADER.set(1)
+        _LOG.info(
+            "acting: this replica holds the lease",
+            lease=self.lease.name,
+            identity=self.lease.identity,
+            monitors=len(self.loop.records),
+            prepared_seconds=round(time.monotonic() - began, 3),
+        )
 
     def step_down(self) -> None:
         """Stop at once: another replica may act now."""
@@ -229,6 +253,27 @@ class Operator:
                 continue
             await asyncio.sleep(RESYNC)
 
+    async def monitors_known(self) -> None:
+        """Wait for the first listing, or for a stop.
+
+        What the watches tell is kept only of what monitors name, so these must be known first.
+        """
+        waits = [asyncio.create_task(one.wait()) for one in (self.watch.listed, self.stop)]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for one in waits:
+            one.cancel()
+
+    async def leave(self) -> None:
+        """Once told to stop, end acting and give the lease up; the watches take longer to end."""
+        await self.stop.wait()
+        self.watch.active = False
+        metrics.LEADER.set(0)
+        ending = [task for task in (self._leasing, self._looping) if task is not None]
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
+        await self.lease.release()
+
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run all background tasks, and end them in order."""
@@ -236,10 +281,13 @@ class Operator:
             self.options.health_host,
             self.options.health_port,
             alive=self.loop.alive,
-            ready=lambda: self.watch.synced,
-            more=flagger_hook.routes(self._monitor, acts=lambda: self.watch.active),
+            ready=self.watch.listed.is_set,
+            more=flagger_hook.routes(
+                self._monitor, acts=lambda: self.watch.active, shard=self.options.shard
+            ),
         )
         self.events.start()
+        self._leasing = self._task(self.lease.run(self.lead, self.step_down), "lease")
         tasks = [
             self._task(self.loop.beat(), "beat"),
             self._task(self.publisher.run(), "publisher"),
@@ -247,17 +295,17 @@ class Operator:
             self._task(self.outside.kill_switch.watch(), "kill switch"),
             self._task(self.rights.run(), "rights"),
             self._task(self.resync(), "resync"),
-            self._task(self.lease.run(self.lead, self.step_down), "lease"),
+            self._leasing,
         ]
+        leaving = self._task(self.leave(), "leaving")
         try:
             yield
         finally:
-            if self._looping is not None:
-                tasks.append(self._looping)
+            self.stop.set()
+            await asyncio.gather(leaving, return_exceptions=True)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self.lease.release()
             await self.outside.close()
             await self.events.close()
             for source in self.sources.values():
@@ -301,6 +349,7 @@ async def run(options: Options) -> int:
 
     try:
         async with operator.running():
+            await operator.monitors_known()
             await kopf.operator(
                 registry=registry,
                 settings=_kopf_settings(),

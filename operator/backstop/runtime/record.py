@@ -208,9 +208,23 @@ class Record:
             return True
         return changed
 
+    def follow(self, body: Mapping[str, Any]) -> bool:
+        """Take over all that ``body`` says, also the status, as another replica writes it.
+
+        What is not newer than what is known is left aside, as a listing and a watch may cross.
+        Return whether spec or deletion changed.
+        """
+        metadata = body["metadata"]
+        known = metadata["uid"] == self.uid
+        if known and not newer(metadata["resourceVersion"], self.resource_version):
+            return False
+        changed = self.absorb(body, with_status=True)
+        self.memory = restore(self.status)
+        return changed
+
     def _is_successor(self, body: Mapping[str, Any]) -> bool:
         """Return whether ``body`` is newer than what we know, and its status the one we wrote."""
-        if not _newer(body["metadata"]["resourceVersion"], self.resource_version):
+        if not newer(body["metadata"]["resourceVersion"], self.resource_version):
             return False
         return parse_status(body).to_json() == self.written.to_json()
 
@@ -220,7 +234,8 @@ def _deleted_at(metadata: Mapping[str, Any]) -> float | None:
     return datetime.fromisoformat(stamp).timestamp() if stamp else None
 
 
-def _newer(one: str, other: str) -> bool:
+def newer(one: str, other: str) -> bool:
+    """Return whether the resourceVersion ``one`` is later than ``other``."""
     try:
         return int(one) > int(other)
     except ValueError:

@@ -2,8 +2,12 @@
 
 Handlers only take note. kopf writes nothing, keeps no state of ours, and owns no timer. Watches can
 miss deletions after a broken stream, so monitors are also listed afresh now and then.
+
+While this replica stands by, statuses are taken as they are told, so that it knows all of them when
+it takes over. Monitors of other shards are only counted.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,10 +18,12 @@ from backstop.adapters.paths import namespaced
 from backstop.adapters.workloads.registry import WATCHED as WORKLOADS
 from backstop.api import API_VERSION, GROUP, VERSION
 from backstop.core.facts import ObjectRef
-from backstop.ports import Clock, KubeApi
+from backstop.core.shards import Shard
+from backstop.ports import Clock, ForbiddenError, KubeApi
 from backstop.runtime.cluster import Cluster
 from backstop.runtime.fleet import FleetState
-from backstop.runtime.record import Record, record_of
+from backstop.runtime.foreign import foreign
+from backstop.runtime.record import Record, newer, record_of
 from backstop.runtime.runbooks import Runbooks
 from backstop.runtime.scheduler import Key, Scheduler
 
@@ -40,6 +46,7 @@ class Watch:
         fleet: FleetState,
         clock: Clock,
         tenant_labels: Mapping[str, str],
+        shard: Shard,
     ) -> None:
         self._records = records
         self._scheduler = scheduler
@@ -48,9 +55,10 @@ class Watch:
         self._fleet = fleet
         self._clock = clock
         self._tenant_labels = tenant_labels
+        self._shard = shard
         self._referrers: dict[ObjectRef, set[Key]] = {}
         self.active = False
-        self.synced = False
+        self.listed = asyncio.Event()
 
     def registry(self, kinds: Mapping[str, Resource]) -> kopf.OperatorRegistry:
         """Return a registry with our handlers, and nothing in kopf's global one.
@@ -70,23 +78,34 @@ class Watch:
         if event["type"] == "DELETED":
             self._forget(key)
         else:
-            self.saw_monitor(key, body, with_status=False)
+            self.saw_monitor(key, body)
 
-    def saw_monitor(self, key: Key, body: Any, *, with_status: bool) -> None:
-        """Take note of a monitor; look at it soon if it is new or its spec changed."""
+    def saw_monitor(self, key: Key, body: Any) -> None:
+        """Take note of a monitor; look at it soon if it is new or its spec changed.
+
+        One of another shard is only counted.
+        """
+        if not self._shard.owns(*key):
+            self._count(key, body)
+            return
         record = self._records.get(key)
         if record is None:
             record = self._records[key] = record_of(body, self._tenant_labels)
             changed = True
         else:
             before = record.references
-            changed = record.absorb(body, with_status=with_status)
+            changed = record.absorb(body, with_status=False) if self.active else record.follow(body)
             for ref in before - record.references:
                 self._referrers.get(ref, set()).discard(key)
         for ref in record.references:
             self._referrers.setdefault(ref, set()).add(key)
         if changed and self.active:
             self._scheduler.put(key, self._clock.now())
+
+    def _count(self, key: Key, body: Any) -> None:
+        known = self._fleet.version(key)
+        if not known or newer(body["metadata"]["resourceVersion"], known):
+            self._fleet.saw(key, foreign(body), self._clock.now())
 
     def is_referenced(self, ref: ObjectRef) -> bool:
         """Return whether a monitor names ``ref``."""
@@ -114,29 +133,40 @@ class Watch:
             if self.active and (busy or seen is None):
                 self._scheduler.put(key, self._clock.now() + 0.05)
 
-    async def list(self, api: KubeApi, namespaces: list[str], *, fresh: bool) -> None:
-        """List all monitors and forget those that are gone; ``fresh`` takes every status as listed.
+    async def list(self, api: KubeApi, namespaces: list[str]) -> None:
+        """List all monitors and forget those that are gone.
+
+        In one of several namespaces in which that is forbidden, what is known stays.
 
         Raises:
             OutsideError: the API server did not answer.
         """
-        before, found = set(self._records), set[Key]()
+        before, found = {*self._records, *self._fleet.foreign}, set[Key]()
         for namespace in namespaces or [""]:
-            path = (
-                namespaced(API_VERSION, namespace, "modelmonitors")
-                if namespace
-                else f"/apis/{API_VERSION}/modelmonitors"
-            )
-            for body in await api.list(path):
+            try:
+                bodies = await api.list(_monitors(namespace))
+            except ForbiddenError as error:
+                if len(namespaces) <= 1:
+                    raise
+                _LOG.warning("monitors not listed", namespace=namespace, error=str(error))
+                found.update(key for key in before if key[0] == namespace)
+                continue
+            for body in bodies:
                 key = (body["metadata"]["namespace"], body["metadata"]["name"])
                 found.add(key)
-                self.saw_monitor(key, body, with_status=fresh)
+                self.saw_monitor(key, body)
         for key in before - found:  # a monitor may be created while the list is on its way
             self._forget(key)
-        self.synced = True
+        self.listed.set()
 
     def everything_due(self, spread: float) -> None:
         """Look at all monitors within ``spread`` seconds."""
         now = self._clock.now()
         for place, key in enumerate(self._records):
             self._scheduler.put(key, now + spread * place / max(1, len(self._records)))
+
+
+def _monitors(namespace: str) -> str:
+    if namespace:
+        return namespaced(API_VERSION, namespace, "modelmonitors")
+    return f"/apis/{API_VERSION}/modelmonitors"

@@ -29,6 +29,7 @@ _API = {
     "Job": ("/apis/batch/v1", "jobs"),
     "HTTPRoute": ("/apis/gateway.networking.k8s.io/v1", "httproutes"),
     "ModelMonitor": ("/apis/backstop.dev/v1alpha1", "modelmonitors"),
+    "Runbook": ("/apis/backstop.dev/v1alpha1", "runbooks"),
     "Incident": ("/apis/backstop.dev/v1alpha1", "incidents"),
     "Event": ("/apis/events.k8s.io/v1", "events"),
 }

@@ -8,6 +8,7 @@ hooks run just before a write is forwarded and just before its answer is returne
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -60,12 +61,16 @@ _BY_PLURAL = {
 
 @dataclass(slots=True)
 class Write:
-    """One request that is not a read; `code` is the HTTP status of its answer, 0 without one."""
+    """One request that is not a read; `code` is the HTTP status of its answer, 0 without one.
+
+    `at` is the monotonic time at which it arrived.
+    """
 
     method: str
     path: str
     body: bytes
     code: int = 0
+    at: float = field(default_factory=time.monotonic)
 
     @property
     def what(self) -> What:

@@ -57,8 +57,9 @@ async def start(
     directory: Path,
     name: str,
     config: dict[str, Any] | None = None,
+    shard: str = "0/1",
 ) -> Operator:
-    """Start a replica that watches `namespace` and reads metrics from `source`."""
+    """Start a replica of a shard that watches `namespace` and reads metrics from `source`."""
     log = directory / f"{name}.log"
     arguments = {
         "--prometheus": source,
@@ -66,6 +67,7 @@ async def start(
         "--namespace": namespace,
         "--lease-namespace": namespace,
         "--lease-name": lease,
+        "--shard": shard,
         "--health-host": "127.0.0.1",
         "--health-port": "0",
         "--log-format": "json",

@@ -143,7 +143,12 @@ class Stage(Namespace):
     # The monitor and the operator
 
     async def start(
-        self, *, source: str = "", lease: str = "", config: Object | None = None
+        self,
+        *,
+        source: str = "",
+        lease: str = "",
+        config: Object | None = None,
+        shard: str = "0/1",
     ) -> Operator:
         """Start a replica of the operator behind a proxy of its own; `config` is its file."""
         proxy = await self.stack.enter_async_context(ApiProxy(self.api))
@@ -156,6 +161,7 @@ class Stage(Namespace):
             directory=self.directory,
             name=name,
             config=config,
+            shard=shard,
         )
         self.operators.append(operator)
         return operator

@@ -1,11 +1,11 @@
-"""Several Backstops at once."""
+"""Several Backstops that act at once; test_takeover.py is about one after the other."""
 
 from __future__ import annotations
 
 import os
 
 import pytest
-from tests.cluster.api_proxy import Cut, What, Write
+from tests.cluster.api_proxy import What
 from tests.cluster.source_gate import Gate, SourceGate
 from tests.cluster.stage import (
     FALLBACK,
@@ -37,34 +37,6 @@ async def _check_one_repair(stage: Stage, released: int) -> None:
     steps = [one["step"] for one in actions(incident["status"])]
     assert steps == ["openCircuit", "rollback", "notify", "probeCircuit", "closeCircuit"]
     assert len(await stage.incidents()) == 1
-
-
-async def test_standby_does_nothing_until_the_leader_is_killed_and_then_finishes(
-    stage: Stage,
-) -> None:
-    """With one lease one replica writes; after a SIGKILL the other ends the same incident."""
-    leader = await stage.start(lease="shared")
-    await stage.serve(WEIGHTS)
-    await stage.watch()
-    await stage.until_good()
-    standby = await stage.start(lease="shared")
-
-    async def stands_by() -> bool:
-        return any("/leases/" in one.path for one in standby.proxy.reads)
-
-    await until("the standby looks at the lease", stands_by)
-
-    async def kill_before_repair(write: Write) -> None:
-        if write.what is What.DEPLOYMENT:
-            leader.kill()
-            raise Cut
-
-    leader.proxy.before = kill_before_repair
-    bad = await stage.release(VERSION="v2", ERROR_RATE="1.0")
-    await stage.until_circuit("Open")
-    await leader.process.wait()
-    assert standby.proxy.writes == []
-    await _check_one_repair(stage, bad["metadata"]["generation"])
 
 
 async def test_two_active_replicas_change_each_target_once(stage: Stage) -> None:

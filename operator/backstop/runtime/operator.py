@@ -333,13 +333,17 @@ def _kopf_settings() -> kopf.OperatorSettings:
     return settings
 
 
+def _on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stop.set)
+
+
 async def run(options: Options) -> int:
     """Run until told to stop, and return the exit code."""
     api = await KubernetesApi.connect(kubeconfig=options.kubeconfig, context=options.context)
     operator = Operator(options, api, await present(api, options.config.enabled))
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, operator.stop.set)
+    _on_signals(operator.stop)
     registry = operator.watch.registry(operator.kinds)
 
     @kopf.on.login(registry=registry)
@@ -350,7 +354,8 @@ async def run(options: Options) -> int:
     try:
         async with operator.running():
             await operator.monitors_known()
-            await kopf.operator(
+            others = asyncio.all_tasks()
+            watches = await kopf.spawn_tasks(
                 registry=registry,
                 settings=_kopf_settings(),
                 clusterwide=not options.namespaces,
@@ -358,6 +363,8 @@ async def run(options: Options) -> int:
                 standalone=True,
                 stop_flag=operator.stop,
             )
+            _on_signals(operator.stop)  # again, as kopf has put its own in their place
+            await kopf.run_tasks(watches, ignored=others)
             if not operator.stop.is_set():
                 _LOG.error("the watches ended by themselves; exiting")
                 operator.exit_code = 1

@@ -273,7 +273,12 @@ def _read(path: Path | None) -> dict[str, Any]:
         return {}
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (ValueError, yaml.YAMLError) as error:
+        # Its own words quote the line, which may hold a header with a token.
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark else ""
+        raise ConfigError(f"cannot read {path}: it is not YAML in UTF-8{where}") from None
+    except OSError as error:
         raise ConfigError(f"cannot read {path}: {error}") from None
     if not isinstance(raw, dict):
         raise ConfigError(f"{path} must hold a mapping with the key sources")

@@ -2,8 +2,8 @@
 
 Guarantees: a read always returns, with one Reading per distinct query; each query ends within its
 deadline and costs a bounded amount of memory; nothing of a response body is shown, except what
-Prometheus says about a query that it rejects. Each source has its own threads, so a slow one delays
-no other.
+PromQL's parser and engine say about a query that they reject. Each source has its own threads, so a
+slow one delays no other.
 
 The client library is synchronous and trusts the server, so it gets a session that does not
 (:mod:`backstop.adapters.metrics.bounded_http`). It also returns only ``data.result``: whether an
@@ -12,6 +12,7 @@ answer was partial is found out from the body before the library sees it.
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -43,6 +44,16 @@ _GRACE: Final = 0.5
 _DEADLINES_IN_QUEUE: Final = 3
 _BAD_QUERY_STATUSES: Final = frozenset({400, 422})
 _BAD_QUERY_TYPES: Final = frozenset({"bad_data", "execution"})
+# The words of PromQL itself; what else a server or those behind it say may name hosts, or hold what
+# was sent to them.
+_ABOUT_QUERY: Final = re.compile(
+    r"(invalid parameter \"query\": )?([0-9]+:[0-9]+: )?(parse error|unknown (position|function)"
+    r"|invalid parameter \"query\"|found duplicate series|multiple matches for labels"
+    r"|many-to-many matching|many-to-one matching|grouping labels must|vector cannot contain"
+    r"|query processing would load|expected type|invalid (quantile|expression type|label name)"
+    r"|exceeded maximum resolution|duplicate (series|labels))"
+)
+_SECRETS: Final = re.compile(r"(?i)\b(bearer|basic|token|authorization|password|secret|api.?key)\b")
 
 
 class _CheckedSession(BoundedSession):
@@ -218,4 +229,8 @@ def about_query(error: RefusedError) -> str:
     if not isinstance(answer, dict) or answer.get("errorType") not in _BAD_QUERY_TYPES:
         return ""
     said = answer.get("error")
-    return one_line(said, _ERROR_TEXT_LIMIT) if isinstance(said, str) else ""
+    if not isinstance(said, str):
+        return ""
+    if not _ABOUT_QUERY.match(said) or _SECRETS.search(said):
+        return f"HTTP {error.status}; ask the source itself to see why"
+    return one_line(said, _ERROR_TEXT_LIMIT)

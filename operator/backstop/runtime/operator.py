@@ -6,16 +6,13 @@ old leader is left in memory.
 
 import asyncio
 import contextlib
-import itertools
-import signal
 import socket
 import time
 import uuid
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import kopf
 import structlog
 
 from backstop.adapters.kube import KubernetesApi
@@ -48,6 +45,7 @@ from backstop.runtime.runbooks import Runbooks
 from backstop.runtime.scheduler import Key, Scheduler
 from backstop.runtime.survey import Surveyor
 from backstop.runtime.watch import Resource, Watch
+from backstop.runtime.watching import stop_on_signals, until_stopped
 
 _LOG = structlog.get_logger(__name__)
 
@@ -263,6 +261,14 @@ class Operator:
         for one in waits:
             one.cancel()
 
+    async def compete(self) -> None:
+        """Hold the lease as long as possible, but not before all monitors are known.
+
+        To understand 10,000 for the first time takes longer than a lease lasts.
+        """
+        await self.monitors_known()
+        await self.lease.run(self.lead, self.step_down)
+
     async def leave(self) -> None:
         """Once told to stop, end acting and give the lease up; the watches take longer to end."""
         await self.stop.wait()
@@ -287,7 +293,7 @@ class Operator:
             ),
         )
         self.events.start()
-        self._leasing = self._task(self.lease.run(self.lead, self.step_down), "lease")
+        self._leasing = self._task(self.compete(), "lease")
         tasks = [
             self._task(self.loop.beat(), "beat"),
             self._task(self.publisher.run(), "publisher"),
@@ -313,58 +319,16 @@ class Operator:
             await runner.cleanup()
 
 
-class _Patiently:
-    """Waits for kopf's next try of a request: without end, since a watch that ends ends us."""
-
-    def __iter__(self) -> Iterator[float]:
-        return itertools.chain((1.0, 2.0, 5.0, 10.0), itertools.repeat(30.0))
-
-
-def _kopf_settings() -> kopf.OperatorSettings:
-    settings = kopf.OperatorSettings()
-    settings.posting.enabled = False
-    settings.scanning.disabled = True
-    settings.networking.request_timeout = 20
-    settings.networking.connect_timeout = 5
-    settings.watching.server_timeout = 300
-    settings.networking.error_backoffs = _Patiently()
-    settings.queueing.error_delays = (1, 2, 5, 10, 30)
-    settings.persistence.finalizer = "backstop.dev/kopf"
-    return settings
-
-
-def _on_signals(stop: asyncio.Event) -> None:
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, stop.set)
-
-
 async def run(options: Options) -> int:
     """Run until told to stop, and return the exit code."""
     api = await KubernetesApi.connect(kubeconfig=options.kubeconfig, context=options.context)
     operator = Operator(options, api, await present(api, options.config.enabled))
-    _on_signals(operator.stop)
-    registry = operator.watch.registry(operator.kinds)
-
-    @kopf.on.login(registry=registry)
-    def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
-        in_cluster = kopf.login_with_service_account(**kwargs)
-        return in_cluster or kopf.login_with_kubeconfig(**kwargs)
-
+    stop_on_signals(operator.stop)
     try:
         async with operator.running():
             await operator.monitors_known()
-            others = asyncio.all_tasks()
-            watches = await kopf.spawn_tasks(
-                registry=registry,
-                settings=_kopf_settings(),
-                clusterwide=not options.namespaces,
-                namespaces=options.namespaces,
-                standalone=True,
-                stop_flag=operator.stop,
-            )
-            _on_signals(operator.stop)  # again, as kopf has put its own in their place
-            await kopf.run_tasks(watches, ignored=others)
+            registry = operator.watch.registry(operator.kinds)
+            await until_stopped(registry, options.namespaces, operator.stop)
             if not operator.stop.is_set():
                 _LOG.error("the watches ended by themselves; exiting")
                 operator.exit_code = 1

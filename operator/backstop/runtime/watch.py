@@ -30,6 +30,9 @@ from backstop.runtime.scheduler import Key, Scheduler
 Resource = tuple[str, str, str]
 """Group, version and plural of a kind."""
 
+PAUSE_EACH = 50
+"""Monitors of a listing that are taken note of before anything else gets its turn."""
+
 _LOG = structlog.get_logger(__name__)
 
 

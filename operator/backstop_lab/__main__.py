@@ -14,21 +14,27 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         from backstop_lab import build, namespace  # noqa: PLC0415 - `--help` answers without
-        from backstop_lab.binaries import MORE  # noqa: PLC0415
 
         programs = build.ensure_all()
         if options.action == "build":
-            for name in options.more:
-                if name not in MORE:
-                    raise LabError(f"{name} is none of {', '.join(MORE)}")
-                build.ensure(MORE[name])
-            return 0
+            return _build_more(options.more)
         return namespace.run(programs, options.command, options.keep_logs)
     except LabError as error:
         print(f"backstop-lab: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 130
+
+
+def _build_more(names: list[str]) -> int:
+    from backstop_lab import build  # noqa: PLC0415
+    from backstop_lab.binaries import MORE  # noqa: PLC0415
+
+    for name in names:
+        if name not in MORE:
+            raise LabError(f"{name} is none of {', '.join(MORE)}")
+        build.ensure(MORE[name])
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:

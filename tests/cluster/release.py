@@ -88,7 +88,10 @@ async def new_release(api: KubeApi, namespace: str, helm: Helm, watched: Sequenc
     await api.create("/api/v1/namespaces", body)
 
     async def has_account() -> Object:
-        return await api.get(f"/api/v1/namespaces/{namespace}/serviceaccounts/default")
+        found: list[Object] = (await api.get(f"/api/v1/namespaces/{namespace}/serviceaccounts"))[
+            "items"
+        ]
+        return found[0] if found else {}
 
     await until("the namespace is usable", has_account)
     return Release(api, namespace, helm, watched)

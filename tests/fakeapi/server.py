@@ -48,7 +48,10 @@ class FakeApi:
         return self.store.create(Place.of(collection), body)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        place = Place.of(request.path)
+        try:
+            place = Place.of(request.path)
+        except RefusedError as error:
+            return _refusal(error.status, error.reason, error.message)
         verb = _VERBS[request.method]
         verb = "list" if verb == "get" and not place.name else verb
         self.requests.append((verb, request.path))

@@ -40,6 +40,8 @@ class Place:
         head = 2 if parts[0] == "api" else 3
         root, rest = parts[:head], parts[head:]
         namespace = ""
+        if not rest:  # what an API group has is not known here
+            raise RefusedError(404, "NotFound", "the server could not find the requested resource")
         if rest[0] == "namespaces" and len(rest) > 2:
             namespace, rest = rest[1], rest[2:]
         plural, name, subresource = (*rest, "", "")[:3]
@@ -68,6 +70,8 @@ class Store:
             raise RefusedError(404, "NotFound", message) from None
 
     def create(self, place: Place, body: Json) -> Json:
+        if "metadata" not in body:  # a review is answered, not stored
+            raise RefusedError(404, "NotFound", "the server could not find the requested resource")
         name = body["metadata"]["name"]
         key = (place.collection, place.namespace, name)
         if key in self.objects:

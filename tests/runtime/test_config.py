@@ -176,7 +176,11 @@ def rows(model: type[BaseModel], path: str = "") -> Iterator[str]:
         key = f"{path}{field.alias or name}"
         part = part_of(field.annotation)
         value = field.get_default(call_default_factory=True)
-        default = "" if part or value in (None, {}, []) else f"`{str(value).replace('F', 'f')}`"
+        default = (
+            ""
+            if part or value in (None, {}, [])
+            else f"`{str(value).replace('F', 'f').replace('T', 't')}`"
+        )
         default = "all" if isinstance(value, list) and value else default
         default = "required" if field.is_required() else default
         meaning = " ".join((field.description or "").split()).replace("|", "\\|")

@@ -48,8 +48,10 @@ def doctor(
     nothing. Exits with 1 when something is wrong.
     """
     from backstop.ports import OutsideError
+    from backstop.runtime import logs
     from backstop.runtime.config import ConfigError, load
 
+    logs.configure("console", "error")
     try:
         loaded = load(config, prometheus)
     except ConfigError as error:

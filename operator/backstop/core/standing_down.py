@@ -23,7 +23,7 @@ def stood_down(
     note: str,
     now: float,
 ) -> ModelMonitorStatus:
-    """Return ``status`` of ``monitor`` with circuit, action and incident at an end at the Unix time ``now``.
+    """Return ``status`` of ``monitor`` with nothing under way any more at Unix time ``now``.
 
     ``note`` says what was put back, ``""`` where nothing had been moved.
     """

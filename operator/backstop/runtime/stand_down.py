@@ -94,8 +94,8 @@ async def _held(leases: Sequence[Lease], plan: Plan) -> None:
         if time.monotonic() > deadline:
             names = ", ".join(one.name for one in leases if not one.held)
             raise OutsideError(
-                f"a replica still renews the lease {names} after {plan.timeout:.0f} s: stop it, and try"
-                " again"
+                f"a replica still renews the lease {names} after {plan.timeout:.0f} s: stop it,"
+                " and try again"
             )
         await asyncio.sleep(0.1)
 

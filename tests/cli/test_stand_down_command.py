@@ -1,0 +1,128 @@
+"""Faults while Backstop is uninstalled: nothing is lost quietly, and repeating it is harmless."""
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from tests.cli.conftest import MONITORS, Cluster
+from tests.fakeapi.faults import Fault
+
+ROUTES = "/apis/gateway.networking.k8s.io/v1/namespaces/demo/httproutes"
+DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
+OPEN = {
+    "observedGeneration": 1,
+    "circuit": {
+        "phase": "Open",
+        "since": "2026-01-01T00:00:00Z",
+        "restore": [{"fraud": 100, "fraud-next": 0, "simple": 0}],
+    },
+}
+HELD = {"name": "fraud", "finalizers": ["backstop.dev/restore-traffic", "other/kept"]}
+
+
+def route(**weights: int) -> dict[str, Any]:
+    backends = [{"name": name.replace("_", "-"), "weight": one} for name, one in weights.items()]
+    return {
+        "metadata": {"name": "fraud", "generation": 1},
+        "spec": {"rules": [{"backendRefs": backends}]},
+        "status": {},
+    }
+
+
+@pytest.fixture
+def broken(cluster: Cluster) -> Cluster:
+    """Return a cluster in which the circuit of `fraud` is open."""
+    cluster.monitor(metadata=deepcopy(HELD), status=deepcopy(OPEN))
+    cluster.add(ROUTES, route(fraud=0, fraud_next=0, simple=100))
+    return cluster
+
+
+def weights(cluster: Cluster) -> dict[str, int]:
+    (found,) = [one for key, one in cluster.store.objects.items() if "httproutes" in key[0]]
+    return {one["name"]: one["weight"] for one in found["spec"]["rules"][0]["backendRefs"]}
+
+
+def monitor(cluster: Cluster) -> dict[str, Any]:
+    (found,) = [one for key, one in cluster.store.objects.items() if "modelmonitors" in key[0]]
+    return found
+
+
+def test_traffic_is_put_back_and_the_monitor_is_let_go(broken: Cluster):
+    """The finalizers of others stay, and the status tells what was done."""
+    done = broken.run("stand-down")
+    assert done.exit_code == 0, done.output
+    assert "demo/fraud: weights of HTTPRoute/fraud put back" in done.output
+    assert weights(broken) == {"fraud": 100, "fraud-next": 0, "simple": 0}
+    found = monitor(broken)
+    assert found["metadata"]["finalizers"] == ["other/kept"]
+    assert found["status"]["circuit"]["phase"] == "Closed"
+    assert found["status"]["why"].startswith("Backstop was uninstalled")
+
+
+def test_repeating_it_changes_nothing_more(broken: Cluster):
+    """A hook may be run again after it was cut off."""
+    broken.run("stand-down")
+    before = deepcopy(weights(broken))
+    again = broken.run("stand-down")
+    assert again.exit_code == 0
+    assert "demo/fraud: let go" in again.output
+    assert weights(broken) == before
+
+
+def test_a_route_that_cannot_be_written_is_named_and_its_monitor_kept(broken: Cluster):
+    """Exit status 1 keeps Helm from removing what could still put it back."""
+    broken.faults.append(Fault("patch", "httproutes/fraud", status=403, message="no rights"))
+    done = broken.run("stand-down")
+    assert done.exit_code == 1
+    assert "look after the traffic of:" in done.output
+    assert "demo/fraud: patch httproutes demo/fraud: no rights" in done.output
+    assert "backstop.dev/restore-traffic" in monitor(broken)["metadata"]["finalizers"]
+
+
+def test_one_that_fails_does_not_keep_the_others(broken: Cluster):
+    """Each monitor is let go by itself."""
+    broken.monitor("other", metadata={"name": "other", "finalizers": ["backstop.dev/restore-traffic"]})
+    broken.faults.append(Fault("patch", "modelmonitors/fraud", status=500))
+    done = broken.run("stand-down")
+    assert done.exit_code == 1
+    assert "demo/other: let go" in done.output
+
+
+def test_a_conflict_is_read_again(broken: Cluster):
+    """Somebody may edit a monitor at that very moment."""
+    broken.faults.append(Fault("patch", "modelmonitors/fraud/status", status=409))
+    done = broken.run("stand-down")
+    assert done.exit_code == 0, done.output
+    assert monitor(broken)["metadata"]["finalizers"] == ["other/kept"]
+
+
+def test_replicas_are_stopped_first(broken: Cluster):
+    """The scale is written before anything else; a Deployment that is gone is no obstacle."""
+    broken.add(f"{DEPLOYMENTS}", {"metadata": {"name": "backstop"}, "spec": {"replicas": 2}})
+    done = broken.run("stand-down", "--deployment", "backstop", "--deployment", "gone")
+    assert "there is no Deployment gone" in done.output
+    assert "deployments" in broken.writes[0][1]
+
+
+def test_nothing_is_touched_while_a_replica_renews_its_lease(broken: Cluster):
+    """The sentence says what to do."""
+    spec = {"holderIdentity": "somebody", "leaseDurationSeconds": 10}
+    broken.add(LEASES, {"metadata": {"name": "backstop"}, "spec": spec})
+    done = broken.run("stand-down", "--timeout", "1s")
+    assert done.exit_code == 1
+    assert "a replica still renews the lease backstop after 1 s: stop it" in done.output
+    assert weights(broken)["simple"] == 100
+
+
+def test_without_the_definitions_there_is_nothing_to_do(cluster: Cluster):
+    """Somebody may have removed them before."""
+    cluster.faults.append(
+        Fault(
+            "get",
+            "modelmonitors",
+            status=404,
+            message="the server could not find the requested resource",
+        )
+    )
+    assert cluster.run("stand-down").exit_code == 0

@@ -3,6 +3,9 @@
 Commands import what they need when they run, so that help and shell completion answer at once.
 """
 
+import sys
+from pathlib import Path
+
 import click
 
 from backstop import __version__
@@ -21,7 +24,7 @@ from backstop.cli.stand_down import stand_down
 
 
 @click.group("backstop", context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="backstop")
+@click.version_option(__version__, message="backstop %(version)s")
 def main() -> None:
     """Keep a failing machine-learning model from hurting its users."""
 
@@ -41,3 +44,13 @@ for _command in (
     stand_down,
 ):
     main.add_command(_command)
+
+
+def start() -> None:
+    """Run the command line, under the name by which it was called."""
+    main(prog_name=shown_name(sys.argv[0]))
+
+
+def shown_name(program: str) -> str:
+    """Return what a person types for a program: kubectl finds `kubectl-backstop` as a plugin."""
+    return "kubectl backstop" if Path(program).name == "kubectl-backstop" else "backstop"

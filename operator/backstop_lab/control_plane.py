@@ -36,6 +36,8 @@ class Credentials:
     ca: Path
     admin: Path
     """Kubeconfig of the cluster's administrator."""
+    authority: Authority
+    """Issues more of them into the same directory."""
 
     def __truediv__(self, name: str) -> Path:
         return self.directory / name
@@ -57,7 +59,7 @@ def create_credentials(directory: Path) -> Credentials:
         authority.write_kubeconfig(component, API_URL)
     write_signing_key(directory / "accounts.key", directory / "accounts.pub")
     admin = authority.write_kubeconfig("admin", API_URL)
-    return Credentials(directory, authority.certificate_file, admin)
+    return Credentials(directory, authority.certificate_file, admin, authority)
 
 
 def etcd(programs: Mapping[str, Path], data: Path) -> list[str | Path]:

@@ -7,6 +7,7 @@ nothing.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -36,14 +37,14 @@ def main() -> None:
 
 
 def _run_lab(settings: dict[str, Any]) -> int:
-    from backstop_lab import lab  # noqa: PLC0415 - the first process itself stays small
-
+    lab = importlib.import_module(settings["lab"])  # here: the first process itself stays small
     keep_logs = settings["keep_logs"]
-    return lab.run(
+    code: int = lab.run(
         programs={name: Path(path) for name, path in settings["programs"].items()},
         command=settings["command"],
         keep_logs=None if keep_logs is None else Path(keep_logs),
     )
+    return code
 
 
 def _obey(control: int, lab: int) -> None:

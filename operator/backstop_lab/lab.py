@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import aiohttp
 from backstop_lab import control_plane, crds, gateway, network, prometheus
 from backstop_lab.binaries import cache_directory
 from backstop_lab.component import Component, log_tail
+from backstop_lab.control_plane import Credentials
 from backstop_lab.errors import LabError
 from backstop_lab.kube_api import KubeApi
 from backstop_lab.node import Node
@@ -39,11 +40,22 @@ def run(*, programs: Mapping[str, Path], command: Sequence[str], keep_logs: Path
 
     Must be called inside fresh network, mount and process namespaces.
     """
+    return run_as(Lab, network.prepare, programs, command, keep_logs)
+
+
+def run_as(
+    kind: type[Lab],
+    prepare: Callable[[], None],
+    programs: Mapping[str, Path],
+    command: Sequence[str],
+    keep_logs: Path | None,
+) -> int:
+    """Do what `run` says with the cluster of that class; `prepare` sets the network up."""
     try:
         _forget_proxies()
         directory = _prepare_directory(keep_logs)
-        network.prepare()
-        return asyncio.run(_Lab(programs, directory).run(command))
+        prepare()
+        return asyncio.run(kind(programs, directory).run(command))
     except LabError as error:
         print(f"backstop-lab: {error}", file=sys.stderr)
         return error.exit_code
@@ -77,10 +89,12 @@ def _prepare_directory(keep_logs: Path | None) -> Path:
     return directory
 
 
-class _Lab:
+class Lab:
+    """The lab's own cluster, whose pods are processes; another kind of node overrides `cluster`."""
+
     def __init__(self, programs: Mapping[str, Path], directory: Path) -> None:
-        self._programs = programs
-        self._directory = directory
+        self.programs = programs
+        self.directory = directory
         self._components: list[Component] = []
         for name, path in programs.items():
             if os.access(path, os.X_OK):
@@ -97,7 +111,7 @@ class _Lab:
         begin = time.monotonic()
         interrupted_by = self._cancel_on_signals()
         try:
-            async with self._cluster() as environment:
+            async with self.cluster() as environment:
                 elapsed = time.monotonic() - begin
                 print(f"Cluster ready after {elapsed:.1f} s.", file=sys.stderr, flush=True)
                 return await self._run_command(command, environment)
@@ -120,41 +134,48 @@ class _Lab:
         return seen
 
     @asynccontextmanager
-    async def _cluster(self) -> AsyncIterator[dict[str, str]]:
-        async with AsyncExitStack() as stack:
-            etc = self._directory / "etc"
-            credentials = control_plane.create_credentials(etc / "pki")
-            etcd = control_plane.etcd(self._programs, self._directory / "etcd")
-            await self._start("etcd", etcd)
-            server = control_plane.api_server(self._programs, credentials)
-            api_server = await self._start("kube-apiserver", server)
-            api = await stack.enter_async_context(KubeApi(credentials.admin))
-            await api_server.wait_ready(api.is_ready, seconds=_READY_SECONDS)
+    async def cluster(self) -> AsyncIterator[dict[str, str]]:
+        """Bring everything up, and give the environment of the command."""
+        credentials = control_plane.create_credentials(self.directory / "etc" / "pki")
+        async with self.control_plane(credentials) as api, AsyncExitStack() as stack:
             definitions = asyncio.create_task(
-                gateway.install_definitions(api, crds.read(self._programs["crds"]))
+                gateway.install_definitions(api, crds.read(self.programs["crds"]))
             )
-            manager = control_plane.controller_manager(self._programs, credentials)
-            await self._start("kube-controller-manager", manager)
-            await self._start(
-                "kube-scheduler", control_plane.scheduler(self._programs, credentials)
-            )
+            await self.start_controllers(credentials)
             await self._start_node(api, stack)
-            await prometheus.install(api, self._directory / "prometheus")
+            await prometheus.install(api, self.directory / "prometheus")
             log.info("Prometheus is installed")
             await definitions
             log.info("definitions are installed")
             await self._start_gateway(api, credentials.admin)
-            await self._wait_for_prometheus(api)
-            yield self._environment(credentials.admin)
+            await self.wait_for_prometheus(api)
+            yield self.environment(credentials.admin)
 
-    async def _start(self, name: str, arguments: Sequence[str | Path]) -> Component:
-        component = Component(name, arguments, self._directory / "logs")
+    @asynccontextmanager
+    async def control_plane(self, credentials: Credentials) -> AsyncIterator[KubeApi]:
+        """Start etcd and the API server, and give a connection once it is ready."""
+        await self.start("etcd", control_plane.etcd(self.programs, self.directory / "etcd"))
+        server = control_plane.api_server(self.programs, credentials)
+        api_server = await self.start("kube-apiserver", server)
+        async with KubeApi(credentials.admin) as api:
+            await api_server.wait_ready(api.is_ready, seconds=_READY_SECONDS)
+            yield api
+
+    async def start_controllers(self, credentials: Credentials) -> None:
+        """Start the controller manager and the scheduler."""
+        manager = control_plane.controller_manager(self.programs, credentials)
+        await self.start("kube-controller-manager", manager)
+        await self.start("kube-scheduler", control_plane.scheduler(self.programs, credentials))
+
+    async def start(self, name: str, arguments: Sequence[str | Path]) -> Component:
+        """Start one program; the run ends when it does."""
+        component = Component(name, arguments, self.directory / "logs")
         await component.start()
         self._components.append(component)
         return component
 
     async def _start_node(self, api: KubeApi, stack: AsyncExitStack) -> None:
-        proxy = ServiceProxy(api, self._directory / "etc" / "hosts")
+        proxy = ServiceProxy(api, self.directory / "etc" / "hosts")
         connector = aiohttp.TCPConnector(force_close=True, limit=0)
         probing = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
         node = Node(
@@ -164,8 +185,8 @@ class _Lab:
                 services=proxy.services,
                 base_environment=self._pod_environment(),
                 resolve_program=self._resolve_program,
-                logs=self._directory / "pods",
-                scratch=self._directory / "run",
+                logs=self.directory / "pods",
+                scratch=self.directory / "run",
             )
         )
         await node.register()
@@ -173,18 +194,19 @@ class _Lab:
             stack.callback(task.cancel)
 
     async def _start_gateway(self, api: KubeApi, kubeconfig: Path) -> None:
-        etc = self._directory / "etc"
+        etc = self.directory / "etc"
         await gateway.create_gateway(api)
-        contour = await self._start("contour", gateway.contour(self._programs, kubeconfig, etc))
-        envoy = await self._start("envoy", await gateway.envoy(self._programs, etc))
+        contour = await self.start("contour", gateway.contour(self.programs, kubeconfig, etc))
+        envoy = await self.start("envoy", await gateway.envoy(self.programs, etc))
         await contour.wait_ready(lambda: gateway.is_programmed(api), seconds=_READY_SECONDS)
         await envoy.wait_ready(lambda: gateway.envoy_is_ready(etc), seconds=_READY_SECONDS)
 
-    async def _wait_for_prometheus(self, api: KubeApi) -> None:
+    async def wait_for_prometheus(self, api: KubeApi) -> None:
+        """Wait until Prometheus answers; raises LabError with the end of its log."""
         deadline = time.monotonic() + _READY_SECONDS
         while not await prometheus.is_ready(api):
             if time.monotonic() > deadline:
-                logs = sorted((self._directory / "pods").glob(f"{prometheus.NAMESPACE}.*"))
+                logs = sorted((self.directory / "pods").glob(f"{prometheus.NAMESPACE}.*"))
                 tail = "\n".join(log_tail(log) for log in logs) or "(its pod has not started)"
                 raise LabError(f"prometheus was not ready after {_READY_SECONDS:.0f} s:\n{tail}")
             await asyncio.sleep(_POLL_SECONDS)
@@ -196,7 +218,7 @@ class _Lab:
         system = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         return {
             **kept,
-            "PATH": f"{self._directory / 'bin'}:{python}:{system}",
+            "PATH": f"{self.directory / 'bin'}:{python}:{system}",
             "KUBERNETES_SERVICE_HOST": network.API_SERVICE_ADDRESS,
             "KUBERNETES_SERVICE_PORT": "443",
         }
@@ -206,16 +228,17 @@ class _Lab:
             return sys.executable
         return shutil.which(name, path=self._pod_environment()["PATH"]) or name
 
-    def _environment(self, kubeconfig: Path) -> dict[str, str]:
+    def environment(self, kubeconfig: Path) -> dict[str, str]:
+        """Return the environment of the command."""
         return {
             **os.environ,
             "KUBECONFIG": str(kubeconfig),
             # Else kubectl would leave the discovery of this cluster to the next one, in HOME.
-            "KUBECACHEDIR": str(self._directory / "run" / "kubectl"),
+            "KUBECACHEDIR": str(self.directory / "run" / "kubectl"),
             "LAB_GATEWAY_URL": gateway.GATEWAY_URL,
             "LAB_PROMETHEUS_URL": prometheus.PROMETHEUS_URL,
-            "LAB_DIR": str(self._directory),
-            "PATH": f"{self._directory / 'bin'}:{os.environ.get('PATH', os.defpath)}",
+            "LAB_DIR": str(self.directory),
+            "PATH": f"{self.directory / 'bin'}:{os.environ.get('PATH', os.defpath)}",
         }
 
     async def _run_command(self, command: Sequence[str], environment: Mapping[str, str]) -> int:

@@ -46,18 +46,27 @@ def refusal(settings: Mapping[str, str]) -> str:
     )
 
 
-def run(programs: Mapping[str, Path], command: Sequence[str], keep_logs: Path | None) -> int:
+def run(
+    programs: Mapping[str, Path],
+    command: Sequence[str],
+    keep_logs: Path | None,
+    *,
+    lab: str = "backstop_lab.lab",
+    as_root: bool = False,
+) -> int:
     """Run `command` beside a cluster in new namespaces and return its exit code.
 
-    Raises LabError (exit code 2) where the machine does not allow it.
+    `lab` is the module whose `run` is called inside; `as_root` keeps the privileges of root, which
+    a user namespace would take. Raises LabError (exit code 2) where the machine does not allow it.
     """
-    unshare = _working_unshare()
+    unshare = _working_unshare([_UNSHARE] if as_root else None)
     reading, writing = os.pipe()
     settings = {
         "programs": {name: str(path) for name, path in programs.items()},
         "command": list(command),
         "keep_logs": None if keep_logs is None else str(keep_logs.absolute()),
         "control": reading,
+        "lab": lab,
     }
     inner = [sys.executable, "-m", "backstop_lab.init", json.dumps(settings)]
     process = subprocess.Popen([*unshare, *inner], pass_fds=[reading])
@@ -74,13 +83,13 @@ def run(programs: Mapping[str, Path], command: Sequence[str], keep_logs: Path | 
     return process.wait()
 
 
-def _working_unshare() -> Sequence[str]:
+def _working_unshare(only: Sequence[Sequence[str]] | None) -> Sequence[str]:
     if sys.platform != "linux":
         raise LabError("The lab needs Linux; elsewhere use kind.", exit_code=_UNFIT_MACHINE)
     if shutil.which("unshare") is None:
         raise LabError("Install util-linux: `unshare` is missing.", exit_code=_UNFIT_MACHINE)
     attempts = [_AS_USER, _UNSHARE] if os.geteuid() == 0 else [_AS_USER]
-    for attempt in attempts:
+    for attempt in only or attempts:
         done = subprocess.run([*attempt, "true"], capture_output=True, check=False, timeout=30)
         if done.returncode == 0:
             return attempt

@@ -6,15 +6,16 @@ told once, by whoever knows. Where there are more monitors than the operator's c
 those series are left out that have a label per monitor.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from backstop.api.conditions import ConditionType
+from backstop.api.modelmonitor import Mode
 from backstop.api.status import CircuitPhase, ModelMonitorStatus, Severity, Verdict
 from backstop.core import weights
 from backstop.core.episode import under_way
@@ -92,13 +93,23 @@ class MonitorMetrics(Collector):
 
 def _incidents(records: Iterable[Record]) -> Metric:
     family = GaugeMetricFamily(
-        "backstop_incidents_under_way", "Incidents that are not resolved.", labels=["severity"]
+        "backstop_incidents_under_way",
+        "Incidents that are not resolved.",
+        labels=["severity", "mode"],
     )
-    episodes = filter(None, (under_way(record.status) for record in records))
-    found = Counter(episode.severity for episode in episodes)
-    for severity in Severity:
-        family.add_metric([severity], found[severity])
+    found = dict.fromkeys(product(Severity, Mode), 0)
+    for one in records:
+        episode = under_way(one.status)
+        if episode is not None:
+            found[episode.severity, _mode(one)] += 1
+    for labels, count in found.items():
+        family.add_metric(labels, count)
     return family
+
+
+def _mode(record: Record) -> Mode:
+    """Return the mode; while the spec is invalid, the one in which somebody is to look after it."""
+    return record.spec.mode if record.spec is not None else Mode.ACT
 
 
 def _info(records: Iterable[Record]) -> Metric:
@@ -185,12 +196,12 @@ def _onsets(records: Iterable[Record]) -> Metric:
     family = GaugeMetricFamily(
         "backstop_monitor_incident_onset_seconds",
         "Unix time at which the incident began that is under way.",
-        labels=[*_OF_MONITOR, "cause", "severity", "arm"],
+        labels=[*_OF_MONITOR, "cause", "severity", "mode", "arm"],
     )
     for one in records:
         episode = under_way(one.status)
         if episode is not None:
-            labels = [*one.key, episode.cause, episode.severity, episode.arm]
+            labels = [*one.key, episode.cause, episode.severity, _mode(one), episode.arm]
             family.add_metric(labels, episode.onset.timestamp())
     return family
 

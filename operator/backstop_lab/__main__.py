@@ -47,7 +47,6 @@ def _parser() -> argparse.ArgumentParser:
     builds.add_argument(
         "more",
         nargs="*",
-        choices=("helm", "kind"),
         metavar="PROGRAM",
         help="also this: helm or kind",
     )

@@ -4,7 +4,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from tests.cli.conftest import MONITORS, Cluster
+from tests.cli.conftest import Cluster
 from tests.fakeapi.faults import Fault
 
 ROUTES = "/apis/gateway.networking.k8s.io/v1/namespaces/demo/httproutes"
@@ -82,7 +82,8 @@ def test_a_route_that_cannot_be_written_is_named_and_its_monitor_kept(broken: Cl
 
 def test_one_that_fails_does_not_keep_the_others(broken: Cluster):
     """Each monitor is let go by itself."""
-    broken.monitor("other", metadata={"name": "other", "finalizers": ["backstop.dev/restore-traffic"]})
+    other = {"name": "other", "finalizers": ["backstop.dev/restore-traffic"]}
+    broken.monitor("other", metadata=other)
     broken.faults.append(Fault("patch", "modelmonitors/fraud", status=500))
     done = broken.run("stand-down")
     assert done.exit_code == 1

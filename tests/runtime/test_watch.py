@@ -1,5 +1,6 @@
 """What a replica takes note of: its own monitors in full, also on standby, others in short."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -163,6 +164,17 @@ async def test_a_standby_knows_what_the_leader_has_written():
     await one.saw(monitor("m", 3, uid="made anew", **ACTING))
     assert record.resource_version == "3"
     assert len(one.scheduler) == 0
+
+
+async def test_a_long_listing_lets_others_have_their_turn():
+    """The lease is renewed and probes are answered while 10,000 monitors are understood."""
+    one, turns = Replica(), 0
+    listing = asyncio.create_task(one.list(*(monitor(f"m{number}") for number in range(200))))
+    while not listing.done():
+        await asyncio.sleep(0)
+        turns += 0 < len(one.records) < 200
+    assert turns >= 3
+    assert len(one.records) == 200
 
 
 async def test_who_acts_takes_no_status_from_a_watch():

@@ -154,7 +154,9 @@ class Watch:
                 _LOG.warning("monitors not listed", namespace=namespace, error=str(error))
                 found.update(key for key in before if key[0] == namespace)
                 continue
-            for body in bodies:
+            for place, body in enumerate(bodies):
+                if place % PAUSE_EACH == 0:
+                    await asyncio.sleep(0)
                 key = (body["metadata"]["namespace"], body["metadata"]["name"])
                 found.add(key)
                 self.saw_monitor(key, body)

@@ -52,17 +52,34 @@ format: $(INSTALLED) ## Format the code and bring generated files up to date
 .PHONY: generate
 generate: $(INSTALLED) ## Write crds/ and the field tables of docs/spec from the models
 	$(BIN)/backstop crds --out crds --docs docs/spec
+	$(BIN)/python -m backstop_lab.image constraints
 	$(BIN)/backstop crds --out charts/backstop/files/crds
 
 .PHONY: fast
 fast: $(INSTALLED) ## Run the tests that need no cluster
-	$(BIN)/python -m pytest -q -m "not cluster" --cov --cov-report=term --cov-fail-under=100
+	$(BIN)/python -m pytest -q -m "not cluster and not node" --cov --cov-report=term --cov-fail-under=100
 
 .PHONY: test
 test: fast ## Run all tests, including those on the real cluster
 	$(BIN)/python -m backstop_lab.crds
 	$(LAB) build helm
 	$(LAB) exec -- $(BIN)/python -m pytest -q -m cluster
+
+.PHONY: node-test
+node-test: $(INSTALLED) ## Test image and chart on a real node (root, Debian 12; skipped elsewhere)
+	$(BIN)/python -m backstop_lab.real_node --or-skip -- $(BIN)/python -m pytest -q -s -m node tests/node
+
+.PHONY: wheel
+wheel: $(INSTALLED) ## Build the wheel into dist/
+	$(BIN)/python -m backstop_lab.image wheel
+
+.PHONY: image
+image: wheel ## Build the container image with buildah, podman or docker (IMAGE_BASE=...@sha256:...)
+	$(BIN)/python -m backstop_lab.image build $(if $(IMAGE_BASE),--base $(IMAGE_BASE))
+
+.PHONY: sbom
+sbom: $(INSTALLED) ## Write the bill of materials (CycloneDX) into dist/
+	$(BIN)/python -m backstop_lab.image sbom
 
 .PHONY: bench-reaction
 bench-reaction: $(INSTALLED) ## Measure the time from a fault to the written weight

@@ -3,15 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
+import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
 from tests.core.build import T0, episode
 from tests.runtime.test_fleet import DONE, record
 
 from backstop.api.status import Severity
 from backstop.core.brakes import HoldKind
 from backstop.core.facts import RuleWeights
+from backstop.runtime import health
 from backstop.runtime.fleet import FleetState
+from backstop.runtime.metrics import REGISTRY
 from backstop.runtime.monitor_metrics import MonitorMetrics
 from backstop.runtime.record import Record
 
@@ -179,3 +183,25 @@ def test_budgets_count_down():
     assert values(told, "backstop_acting_monitors_limit") == [({}, 1)]
     assert values(told, "backstop_frozen") == [({}, 1)]
     assert values(told_by(record("a")), "backstop_frozen") == [({}, 0)]
+
+
+async def test_the_endpoint_tells_everything_at_once():
+    """As Prometheus reads it, also what is only made when it asks."""
+    one = record()
+    told = MonitorMetrics({one.key: one}, FleetState(), StillClock(), lambda: True, 500)
+    REGISTRY.register(told)
+    runner = await health.serve("127.0.0.1", 0, alive=lambda: True, ready=lambda: True)
+    try:
+        port = runner.addresses[0][1]
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{port}/metrics") as response,
+        ):
+            text = await response.text()
+    finally:
+        await runner.cleanup()
+        REGISTRY.unregister(told)
+    found = {one.name for one in text_string_to_metric_families(text)}
+    assert {"backstop_build_info", "backstop_leader", "backstop_monitor_circuit"} <= found
+    assert 'backstop_monitor_circuit{monitor="a",namespace="demo"} 0.0' in text
+    assert "_created" not in text

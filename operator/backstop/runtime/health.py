@@ -4,13 +4,27 @@ Alive means that the scheduling loop has turned within the last 30 seconds; read
 monitors were listed, whether this replica acts or stands by.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from backstop.ports import OutsideError
 from backstop.runtime.metrics import REGISTRY
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken(Collector):
+    """What the metrics were at one moment."""
+
+    families: tuple[Metric, ...]
+
+    def collect(self) -> Iterable[Metric]:
+        return self.families
 
 
 async def serve(
@@ -36,9 +50,10 @@ async def serve(
         return _answer(good=ready())
 
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(
-            body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST}
-        )
+        # The values belong to the event loop; writing them out takes longer, and need not stop it.
+        taken = _Taken(tuple(REGISTRY.collect()))
+        body = await asyncio.to_thread(generate_latest, taken)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application()
     app.add_routes(

@@ -262,6 +262,16 @@ def test_each_shard_is_a_deployment_of_its_own(helm: Helm) -> None:
     assert len(selectors) == len(of("PodDisruptionBudget", rendered)) == 3
 
 
+def test_each_pod_is_scraped_once(helm: Helm) -> None:
+    """Also where each shard has a Service of its own, for Flagger to ask."""
+    rendered = helm.render(EVERYTHING, *MONITORING)
+    (monitor,) = of("ServiceMonitor", rendered)
+    wanted = monitor["spec"]["selector"]["matchLabels"].items()
+    services = [one["metadata"] for one in of("Service", rendered)]
+    assert [one["name"] for one in services if wanted <= one["labels"].items()] == ["backstop"]
+    assert {one["name"] for one in services} >= {f"backstop-{shard}" for shard in range(3)}
+
+
 def test_definitions_can_be_left_out_and_left_behind(helm: Helm) -> None:
     """`crds.enabled` and `crds.keep`."""
     kept = of("CustomResourceDefinition", helm.render())

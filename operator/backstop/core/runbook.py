@@ -13,7 +13,6 @@ from backstop.api.runbook import (
     MESSAGES,
     MITIGATIONS,
     OnFailure,
-    Pods,
     RunbookStep,
 )
 from backstop.api.status import (
@@ -22,10 +21,8 @@ from backstop.api.status import (
     Arm,
     CircuitPhase,
     Episode,
-    Finding,
     Progress,
     Severity,
-    StepKind,
     StepProgress,
     Verdict,
 )
@@ -33,8 +30,9 @@ from backstop.core import episode as episodes
 from backstop.core.built_in import BUILT_IN
 from backstop.core.diagnosis import Diagnosis
 from backstop.core.evidence import is_complete
+from backstop.core.fitness import unfit, unwanted
 from backstop.core.units import say_seconds, seconds
-from backstop.core.verdicts import SignalVerdict, overall
+from backstop.core.verdicts import SignalVerdict
 from backstop.core.view import Step, View
 
 _OVER = frozenset(
@@ -203,7 +201,7 @@ def _turn(view: View, episode: Episode, diagnosis: Diagnosis | None) -> RunbookS
         elif may_change and _may_change(view, diagnosis):
             first = messages[0] if messages and step.kind not in MITIGATIONS else None
             return first or step
-        elif not _unwanted(episode, step):
+        elif not unwanted(episode, step):
             break
     return messages[0] if messages else None
 
@@ -253,75 +251,7 @@ def _needless(view: View, episode: Episode, step: RunbookStep) -> str:
     helped = [one.name for one in episode.steps if one.state is Progress.HELPED]
     if helped and step.kind not in MESSAGES:
         return f"{helped[0]} helped"
-    return _unwanted(episode, step) or _unfit(view, episode, step)
-
-
-def _unwanted(episode: Episode, step: RunbookStep) -> str:
-    """Return which of the step's own conditions does not hold."""
-    when, found = step.when, set(episode.findings)
-    if when.any and not found & set(when.any):
-        return f"not found: {' or '.join(when.any)}"
-    excluded = [one for one in when.none if one in found]
-    if excluded:
-        return f"found: {excluded[0]}"
-    breached = {line.split(" on ", 1)[0] for line in episode.evidence}
-    if when.signals and not breached & set(when.signals):
-        return f"not breached: {' or '.join(when.signals)}"
-    return ""
-
-
-def _unfit(view: View, episode: Episode, step: RunbookStep) -> str:
-    """Return why the action of ``step`` cannot be right in this incident."""
-    match step.kind:
-        case StepKind.OPEN_CIRCUIT:
-            return _no_opening(view)
-        case StepKind.ROLLBACK:
-            return _no_way_back(view, episode)
-        case StepKind.SHIFT_TRAFFIC:
-            return _no_shift(view, step)
-        case StepKind.RESTART if step.restart and step.restart.pods is Pods.BAD:
-            return _no_pod(episode)
-        case StepKind.PAUSE_ROLLOUT if view.target is None or view.target.rolled_out:
-            return "no rollout is under way"
-    return ""
-
-
-def _no_pod(episode: Episode) -> str:
-    if not episode.pod:
-        return "no single pod carries most of the fault"
-    # Without a label pod, a scrape target goes by its address.
-    return f"no label says which pod {episode.pod} is" if ":" in episode.pod else ""
-
-
-def _no_opening(view: View) -> str:
-    if view.status.circuit.phase is not CircuitPhase.CLOSED:
-        return "the circuit is open already"
-    absent = view.services is None or view.services.fallback is None
-    return "the monitor names no fallback" if absent else ""
-
-
-def _no_way_back(view: View, episode: Episode) -> str:
-    if not view.spec.rollback.enabled:
-        return "spec.rollback.enabled is false"
-    if any(one.applied_at for one in episodes.actions(episode, StepKind.ROLLBACK)):
-        return "it was rolled back in this incident already"
-    if Finding.ROLLBACK_HELPS not in episode.findings:
-        return "nothing shows that an earlier revision would be better"
-    current = view.status.revisions.current
-    if current is None or view.target is None:
-        return "the target's revision is not known"
-    if current.since > episode.detected:
-        return "the target has been changed since"
-    return ""
-
-
-def _no_shift(view: View, step: RunbookStep) -> str:
-    if view.services is None or view.services.candidate is None:
-        return "the monitor names no candidate"
-    more = step.shift_traffic is not None and step.shift_traffic.candidate_weight > 0
-    if more and overall(view.look.verdicts, Arm.CANDIDATE) is not Verdict.HEALTHY:
-        return "the candidate is not known to be healthy"
-    return ""
+    return unwanted(episode, step) or unfit(view, episode, step)
 
 
 def due(view: View, episode: Episode) -> float | None:

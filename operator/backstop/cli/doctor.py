@@ -75,7 +75,7 @@ async def _look(
 ) -> "list[Finding]":
     from backstop.adapters.kube import KubernetesApi
     from backstop.runtime.doctor import Doctor
-    from backstop.runtime.operator import sources_of
+    from backstop.runtime.options import sources_of
 
     api = await KubernetesApi.connect(kubeconfig=kubeconfig, context=context)
     sources = sources_of(config)

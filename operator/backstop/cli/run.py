@@ -60,6 +60,7 @@ def run(
     from backstop.ports import OutsideError
     from backstop.runtime import logs, operator
     from backstop.runtime.config import ConfigError, load
+    from backstop.runtime.options import Options
 
     try:
         part = Shard.parse(shard)
@@ -67,7 +68,7 @@ def run(
         raise click.BadParameter(str(error), param_hint="--shard") from None
     logs.configure("json" if log_format == "json" else "console", log_level)
     try:
-        options = operator.Options(
+        options = Options(
             config=load(config, prometheus),
             kubeconfig=kubeconfig,
             context=context,

@@ -10,23 +10,17 @@ import socket
 import time
 import uuid
 from collections.abc import AsyncIterator, Coroutine, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
 from backstop.adapters.kube import KubernetesApi
-from backstop.adapters.metrics.bounded_http import Access
-from backstop.adapters.metrics.prometheus import PrometheusSource
 from backstop.adapters.notify.events import EventRecorder
 from backstop.core.facts import ObjectRef
-from backstop.core.shards import ALL, Shard
-from backstop.core.units import seconds
 from backstop.ports import MetricsSource, OutsideError
 from backstop.runtime import collector, flagger_hook, health, incident_metrics, metrics
 from backstop.runtime.act import Actor
 from backstop.runtime.cluster import Cluster
-from backstop.runtime.config import OperatorConfig
 from backstop.runtime.default_prediction import DefaultPredictions
 from backstop.runtime.fleet import FleetState
 from backstop.runtime.journal import Journal
@@ -35,6 +29,7 @@ from backstop.runtime.lease import Lease
 from backstop.runtime.loop import Loop
 from backstop.runtime.measured import MeasuredSource
 from backstop.runtime.monitor_metrics import MonitorMetrics
+from backstop.runtime.options import Options, SystemClock, sources_of
 from backstop.runtime.outside import Outside
 from backstop.runtime.publish import Publisher
 from backstop.runtime.reconcile import Reconciler
@@ -51,45 +46,6 @@ _LOG = structlog.get_logger(__name__)
 
 RESYNC = 300.0
 """Seconds between listings of all monitors."""
-
-
-class SystemClock:
-    """The clock of this machine."""
-
-    def now(self) -> float:
-        """Return the Unix time in seconds."""
-        return time.time()
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to run: where, for which namespaces (all when empty), and under which lease."""
-
-    config: OperatorConfig
-    kubeconfig: str | None = None
-    context: str | None = None
-    namespaces: tuple[str, ...] = ()
-    lease_namespace: str = "default"
-    lease_name: str = "backstop"
-    shard: Shard = ALL
-    health_host: str = "0.0.0.0"  # noqa: S104 - probes come from the node
-    health_port: int = 8080
-
-
-def sources_of(config: OperatorConfig) -> dict[str, PrometheusSource]:
-    """Return the metrics sources of ``config`` by name; each is to be closed."""
-    return {
-        name: PrometheusSource(
-            str(source.url),
-            Access(
-                headers=source.headers,
-                token_file=source.bearer_token_file,
-                ca_file=source.ca_file,
-                deadline=seconds(source.timeout),
-            ),
-        )
-        for name, source in config.sources.items()
-    }
 
 
 class Operator:

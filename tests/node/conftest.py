@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from backstop_lab.kube_api import KubeApi
 from backstop_lab.real_node.runtime import Runtime
 
 _HERE = Path(__file__).parent
+_LOGS = "--all-containers --prefix --tail=40 -n ops -l app.kubernetes.io/name=backstop"
 BACKSTOP, MODEL = "localhost/backstop:lab", "localhost/model:lab"
 
 
@@ -28,6 +31,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.path.is_relative_to(_HERE):
                 item.add_marker(skip)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Iterator[None]:
+    report = yield
+    if report.failed and "LAB_CONTAINERD" in os.environ:
+        for question in ("get pods -A -o wide", "get mm,incidents -A -o yaml", f"logs {_LOGS}"):
+            command = ["kubectl", *question.split()]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+            sys.stdout.write(f"--- {question}\n{done.stdout[-8000:]}{done.stderr[-1000:]}\n")
+    return report
 
 
 @dataclass(frozen=True, slots=True)

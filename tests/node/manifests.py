@@ -39,7 +39,7 @@ def deployment(image: str) -> Object:
         "name": "model",
         "image": image,
         "imagePullPolicy": "Never",
-        "command": ["python3", "-m", "backstop_lab.workloads.model"],
+        "command": ["/opt/backstop/bin/python", "-m", "backstop_lab.workloads.model"],
         "env": [
             {"name": "VERSION", "value": "v1"},
             {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},

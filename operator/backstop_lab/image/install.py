@@ -49,6 +49,7 @@ def install_requirements(*, root: Path, requirements: Path, python: str) -> None
     for name in _NOT_NEEDED:
         for directory in sorted(packages.rglob(name)):
             shutil.rmtree(directory, ignore_errors=True)
+    _drop_from_records(packages)
     compile_all(root, packages)
     settle(root)
 
@@ -65,6 +66,7 @@ def install_package(*, root: Path, wheels: Path, package: str) -> None:
         script = _SCRIPT.format(prefix=PREFIX, module=entry.module, function=entry.attr)
         (commands / entry.name).write_text(script)
         (commands / entry.name).chmod(0o755)
+    _drop_from_records(packages)
     compile_all(root, packages)
     settle(root)
 
@@ -91,6 +93,14 @@ def _packages(root: Path) -> Path:
     packages = root / PREFIX.lstrip("/") / "lib" / version / "site-packages"
     packages.mkdir(parents=True)
     return packages
+
+
+def _drop_from_records(packages: Path) -> None:
+    """Leave out of each RECORD what was removed; of a script it would tell whose Python it had."""
+    for record in packages.glob("*.dist-info/RECORD"):
+        lines = record.read_text().splitlines(keepends=True)
+        kept = [line for line in lines if (packages / line.split(",", 1)[0]).exists()]
+        record.write_text("".join(kept))
 
 
 def _pip(target: Path, *arguments: str) -> None:

@@ -24,14 +24,6 @@ class Process:
         return int(self.fields["VmRSS"].split()[0]) / 1000
 
     @property
-    def pressed(self) -> float:
-        """Memory that belongs to this process alone, with its share of what is shared."""
-        for line in Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) / 1000
-        raise AssertionError("the kernel tells no Pss")
-
-    @property
     def root_is_read_only(self) -> bool:
         """Whether the file system at / is mounted read-only."""
         mounts = Path(f"/proc/{self.pid}/mountinfo").read_text().splitlines()

@@ -58,8 +58,12 @@ async def start(
     name: str,
     config: dict[str, Any] | None = None,
     shard: str = "0/1",
+    health_port: int = 0,
 ) -> Operator:
-    """Start a replica of a shard that watches `namespace` and reads metrics from `source`."""
+    """Start a replica of a shard that watches `namespace` and reads metrics from `source`.
+
+    It serves its own at `health_port` of loopback, where that is not 0.
+    """
     log = directory / f"{name}.log"
     arguments = {
         "--prometheus": source,
@@ -69,7 +73,7 @@ async def start(
         "--lease-name": lease,
         "--shard": shard,
         "--health-host": "127.0.0.1",
-        "--health-port": "0",
+        "--health-port": str(health_port),
         "--log-format": "json",
     }
     if config is not None:

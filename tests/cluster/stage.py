@@ -149,6 +149,7 @@ class Stage(Namespace):
         lease: str = "",
         config: Object | None = None,
         shard: str = "0/1",
+        health_port: int = 0,
     ) -> Operator:
         """Start a replica of the operator behind a proxy of its own; `config` is its file."""
         proxy = await self.stack.enter_async_context(ApiProxy(self.api))
@@ -162,6 +163,7 @@ class Stage(Namespace):
             name=name,
             config=config,
             shard=shard,
+            health_port=health_port,
         )
         self.operators.append(operator)
         return operator

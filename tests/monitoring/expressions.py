@@ -102,14 +102,14 @@ def of_pages() -> Iterator[Expression]:
 
 
 def compared(text: str) -> Iterator[str]:
-    """Return the parts of an alert's expression that stand before a comparison."""
+    """Return what an alert's expression compares, before it does."""
     yield from _compared(promql_parser.parse(text))
 
 
 def _compared(parsed: promql_parser.Expr) -> Iterator[str]:
     if isinstance(parsed, promql_parser.BinaryExpr):
         if str(parsed.op) in _COMPARES:
-            yield str(parsed.lhs)
+            yield from list(_compared(parsed.lhs)) or [str(parsed.lhs)]
         else:
             yield from _compared(parsed.lhs)
             yield from _compared(parsed.rhs)

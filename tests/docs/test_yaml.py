@@ -87,8 +87,9 @@ class TestOnCluster:
     def test_shown_object_is_accepted(self, block: Block, namespace: str) -> None:
         """It can be applied as it stands, with what stands beside it."""
         dry = ("--dry-run=server", "--validate=strict", "-f", "-")
-        for one in block.objects:
-            kubectl("create", "-n", namespace, *dry, stdin=json.dumps(one))
+        as_shown = [block.text] if block.part is None else map(json.dumps, block.objects)
+        for text in as_shown:
+            kubectl("create", "-n", namespace, *dry, stdin=text)
 
     @of(Part.VALUES)
     def test_shown_values_are_accepted(self, block: Block, tmp_path: Path) -> None:
@@ -106,7 +107,8 @@ class TestOnCluster:
 def namespace() -> Iterator[str]:
     """Create a namespace of our own where all definitions are, and remove it at the end."""
     crds = str(CHART.parents[1] / "crds")
-    kubectl("apply", "--server-side", "-f", crds)
+    # A release of the chart may have made them in the same cluster.
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", crds)
     for condition in ("Established", "NamesAccepted"):
         kubectl("wait", f"--for=condition={condition}", "--timeout=20s", "-f", crds)
     name = f"docs-{uuid.uuid4().hex[:8]}"

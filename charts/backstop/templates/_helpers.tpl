@@ -146,7 +146,7 @@ concurrentWrites: {{ .Values.concurrentWrites }}
 
 {{- define "backstop.mounts" -}}
 - {name: config, mountPath: /etc/backstop, readOnly: true}
-- {name: tmp, mountPath: /tmp}
+- {name: tmp, mountPath: /var/lib/backstop}
 {{- end -}}
 
 {{- define "backstop.commonArgs" -}}
@@ -161,6 +161,8 @@ concurrentWrites: {{ .Values.concurrentWrites }}
 {{- end -}}
 
 {{- define "backstop.env" -}}
+# The only place that can be written to.
+- {name: TMPDIR, value: /var/lib/backstop}
 - name: POD_IP
   valueFrom: {fieldRef: {fieldPath: status.podIP}}
 - name: POD_NAMESPACE

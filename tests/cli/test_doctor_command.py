@@ -61,3 +61,11 @@ def test_an_api_server_that_is_down_is_told_once_for_each_question(cluster: Clus
     cluster.faults.extend(Fault("get", "leases", nth=1, status=500) for _ in range(1))
     done = cluster.run("doctor", *PROMETHEUS)
     assert "WRONG  lease default/backstop: get leases default/backstop: made to fail" in done.output
+
+
+def test_the_lease_of_each_shard_is_looked_at(cluster: Cluster):
+    """As the replicas name them; that of an only replica is none of theirs."""
+    done = cluster.run("doctor", *PROMETHEUS, "--shards", "2")
+    assert "WRONG  lease default/backstop-0: does not exist" in done.output
+    assert "WRONG  lease default/backstop-1: does not exist" in done.output
+    assert "lease default/backstop:" not in done.output

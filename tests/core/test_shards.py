@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backstop.core.shards import MOST, Shard, shard_of
+from backstop.core.shards import MOST, Shard, leases, shard_of
 
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=63)
 COUNTS = st.integers(1, MOST)
@@ -78,3 +78,9 @@ def test_an_only_replica_has_the_lease_itself_and_each_shard_one_of_its_own():
     assert Shard().lease("backstop") == "backstop"
     assert Shard(0, 2).lease("backstop") == "backstop-0"
     assert Shard(1, 2).lease("backstop") == "backstop-1"
+
+
+def test_the_leases_of_all_shards_are_those_that_each_has():
+    """One where there is one shard, which keeps the plain name."""
+    assert leases("backstop", 1) == ("backstop",)
+    assert leases("backstop", 2) == ("backstop-0", "backstop-1")

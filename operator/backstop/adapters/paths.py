@@ -6,6 +6,13 @@ Names come from specs; each part is quoted, so that no name can reach outside it
 from urllib.parse import quote
 
 
+def collection(group_version: str, plural: str, namespace: str = "") -> str:
+    """Return the path of a collection in ``namespace``, in all of them where it is empty."""
+    if namespace:
+        return namespaced(group_version, namespace, plural)
+    return f"/apis/{group_version}/{plural}"
+
+
 def namespaced(
     group_version: str, namespace: str, plural: str, name: str = "", subresource: str = ""
 ) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.option("-n", "--namespace", "namespaces", multiple=True, help="That is watched; repeatable.")
 @click.option("--lease-namespace", default="default", show_default=True)
 @click.option("--lease-name", default="backstop", show_default=True)
+@click.option("--shards", default=1, show_default=True, type=click.IntRange(1, 64))
 @click.option("--url", default="", metavar="URL", help="Where the operator answers /readyz.")
 @click.option(
     "--dry-run-namespace",
@@ -37,6 +38,7 @@ def doctor(
     namespaces: tuple[str, ...],
     lease_namespace: str,
     lease_name: str,
+    shards: int,
     url: str,
     dry_run_namespace: str,
     kubeconfig: str | None,
@@ -47,6 +49,7 @@ def doctor(
     Asks with the credentials it is run with: as `helm test`, those of the operator. Changes
     nothing. Exits with 1 when something is wrong.
     """
+    from backstop.core.shards import leases
     from backstop.ports import OutsideError
     from backstop.runtime import logs
     from backstop.runtime.config import ConfigError, load
@@ -56,7 +59,7 @@ def doctor(
         loaded = load(config, prometheus)
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
-    place = (lease_namespace, lease_name, url, dry_run_namespace)
+    place = (lease_namespace, leases(lease_name, shards), url, dry_run_namespace)
     try:
         found = asyncio.run(_look(loaded, namespaces, place, kubeconfig, context))
     except OutsideError as error:
@@ -69,7 +72,7 @@ def doctor(
 async def _look(
     config: "OperatorConfig",
     namespaces: tuple[str, ...],
-    place: tuple[str, str, str, str],
+    place: tuple[str, tuple[str, ...], str, str],
     kubeconfig: str | None,
     context: str | None,
 ) -> "list[Finding]":

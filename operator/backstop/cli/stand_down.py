@@ -39,15 +39,15 @@ def stand_down(
     Run before an uninstall; the chart does, as a hook. Monitors stay, and are watched again once
     Backstop is installed again. Exits with 1 when traffic could not be put back, and says where.
     """
+    from backstop.core.shards import leases
     from backstop.core.units import seconds
     from backstop.ports import OutsideError
     from backstop.runtime.stand_down import Plan
 
-    many = [f"{lease_name}-{number}" for number in range(shards)]
     plan = Plan(
         home=lease_namespace,
         deployments=deployments,
-        leases=tuple(many if shards > 1 else [lease_name]),
+        leases=leases(lease_name, shards),
         namespaces=namespaces,
         timeout=seconds(timeout),
     )

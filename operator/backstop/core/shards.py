@@ -62,6 +62,11 @@ ALL: Final = Shard()
 """The shard of all monitors, where one replica acts on them."""
 
 
+def leases(name: str, count: int) -> tuple[str, ...]:
+    """Return the names of the leases of all ``count`` shards."""
+    return tuple(Shard(index, count).lease(name) for index in range(count))
+
+
 def shard_of(namespace: str, name: str, count: int) -> int:
     """Return the shard, of ``count``, that the monitor belongs to."""
     if count == 1:

@@ -59,7 +59,7 @@ class Doctor:
     sources: dict[str, MetricsSource]
     namespaces: tuple[str, ...]
     home: str
-    lease: str
+    leases: tuple[str, ...]
     url: str = ""
     trial_in: str = ""
 
@@ -70,7 +70,8 @@ class Doctor:
             yield await self._accepts()
         for one in await self._rights():
             yield one
-        yield await self._leader()
+        for lease in self.leases:
+            yield await self._leader(lease)
         for name, source in self.sources.items():
             yield await _answers(name, source)
         if self.url:
@@ -117,9 +118,9 @@ class Doctor:
             found.append(Finding(f"rights in {where}", say(missing, where), note))
         return found
 
-    async def _leader(self) -> Finding:
-        subject = f"lease {self.home}/{self.lease}"
-        path = namespaced("coordination.k8s.io/v1", self.home, "leases", self.lease)
+    async def _leader(self, name: str) -> Finding:
+        subject = f"lease {self.home}/{name}"
+        path = namespaced("coordination.k8s.io/v1", self.home, "leases", name)
         try:
             lease = await self.api.get(path)
         except NotFoundError:

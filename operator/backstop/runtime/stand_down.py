@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from backstop.adapters.notify.events import EventRecorder
-from backstop.adapters.paths import namespaced
+from backstop.adapters.paths import collection, namespaced
 from backstop.adapters.traffic.registry import Routers
 from backstop.api import API_VERSION
 from backstop.core.messages import Notification
@@ -124,9 +124,8 @@ async def _let_go_of_all(
 async def _monitors(api: KubeApi, namespaces: Sequence[str]) -> list[Record]:
     found: list[Record] = []
     for namespace in namespaces or ("",):
-        inside = f"/namespaces/{namespace}" if namespace else ""
         try:
-            items = await api.list(f"/apis/{API_VERSION}{inside}/modelmonitors")
+            items = await api.list(collection(API_VERSION, "modelmonitors", namespace))
         except UnknownKindError:
             return found
         found.extend(record_of(one, {}) for one in items)

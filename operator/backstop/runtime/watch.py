@@ -14,7 +14,7 @@ from typing import Any
 import kopf
 import structlog
 
-from backstop.adapters.paths import namespaced
+from backstop.adapters.paths import collection
 from backstop.adapters.workloads.registry import WATCHED as WORKLOADS
 from backstop.api import API_VERSION, GROUP, VERSION
 from backstop.core.facts import ObjectRef
@@ -147,7 +147,7 @@ class Watch:
         before, found = {*self._records, *self._fleet.foreign}, set[Key]()
         for namespace in namespaces or [""]:
             try:
-                bodies = await api.list(_monitors(namespace))
+                bodies = await api.list(collection(API_VERSION, "modelmonitors", namespace))
             except ForbiddenError as error:
                 if len(namespaces) <= 1:
                     raise
@@ -169,9 +169,3 @@ class Watch:
         now = self._clock.now()
         for place, key in enumerate(self._records):
             self._scheduler.put(key, now + spread * place / max(1, len(self._records)))
-
-
-def _monitors(namespace: str) -> str:
-    if namespace:
-        return namespaced(API_VERSION, namespace, "modelmonitors")
-    return f"/apis/{API_VERSION}/modelmonitors"

@@ -5,6 +5,8 @@ import copy
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+from backstop.ports import ConflictError
+
 Json = dict[str, Any]
 T = TypeVar("T")
 
@@ -64,3 +66,15 @@ async def eventually(probe: Callable[[], Awaitable[T]]) -> T:
         await asyncio.sleep(0.1)
         result = await probe()
     raise AssertionError(f"not within 30 s; last seen: {result!r}")
+
+
+async def undisturbed(change: Callable[[], Awaitable[T]]) -> T:
+    """Return what ``change`` returns; it reads and writes, and does so anew after a conflict."""
+
+    async def probe() -> list[T]:
+        try:
+            return [await change()]
+        except ConflictError:
+            return []
+
+    return (await eventually(probe))[0]

@@ -18,12 +18,12 @@ from tests.adapters.foreign_bodies import (
     rollout,
     rollout_status,
 )
-from tests.adapters.real import Json, eventually
+from tests.adapters.real import Json, eventually, undisturbed
 from tests.adapters.workload_bodies import ON_CLUSTER, template
 
 from backstop.adapters.workloads.registry import Workloads
 from backstop.adapters.workloads.rollout import RolloutWorkload
-from backstop.core.facts import ObjectRef
+from backstop.core.facts import ObjectRef, WorkloadFacts
 from backstop.ports import ConflictError
 
 pytestmark = ON_CLUSTER
@@ -143,13 +143,10 @@ async def test_a_canary(api, namespace, canary):
         await workloads.rollback(stale, oldest.fingerprint, "act-1")
     await api.merge_patch(paths[0], {"metadata": {"labels": {"seen": None}}})
 
-    async def written() -> object:
-        try:
-            return await workloads.rollback(await workloads.read(ref), oldest.fingerprint, "act-1")
-        except ConflictError:
-            return None
+    async def rolled_back() -> WorkloadFacts:
+        return await workloads.rollback(await workloads.read(ref), oldest.fingerprint, "act-1")
 
-    await eventually(written)
+    await undisturbed(rolled_back)
     after = [await api.get(path) for path in (*paths, canary)]
     labels = after[0]["spec"]["template"]["metadata"]["labels"]
     assert labels == before[0]["spec"]["template"]["metadata"]["labels"]

@@ -1,7 +1,7 @@
 """Replicas on a real API server: through the scale, and through an autoscaler."""
 
 import pytest
-from tests.adapters.real import Json, eventually
+from tests.adapters.real import Json, eventually, undisturbed
 from tests.adapters.workload_bodies import ON_CLUSTER, Model, written
 
 from backstop.adapters.replicas import ScaleReplicas
@@ -42,13 +42,19 @@ def autoscalers(model: Model) -> str:
     return f"/apis/autoscaling/v2/namespaces/{model.ref.namespace}/horizontalpodautoscalers"
 
 
+async def scaled(replicas, ref, to):
+    async def write():
+        return await replicas.write(await replicas.read(ref), to)
+
+    return await undisturbed(write)
+
+
 async def test_real_scale(model):
     """More pods and back: the number changes, nothing else does, and the pods follow."""
     replicas, before = ScaleReplicas(model.api), await model.body()
     facts = await replicas.read(model.ref)
     assert (facts.desired, facts.ready, facts.autoscaler) == (2, 2, None)
-    written_facts = await replicas.write(facts, 3)
-    assert written_facts.desired == 3
+    assert (await scaled(replicas, model.ref, 3)).desired == 3
     after = await model.body()
     assert after["spec"].pop("replicas") == 3
     assert before["spec"].pop("replicas") == 2
@@ -58,7 +64,7 @@ async def test_real_scale(model):
         return (await replicas.read(model.ref)).ready == 3
 
     await eventually(grown)
-    assert (await replicas.write(await replicas.read(model.ref), 2)).desired == 2
+    assert (await scaled(replicas, model.ref, 2)).desired == 2
 
 
 async def test_a_stale_scale(model):
@@ -79,13 +85,7 @@ async def test_a_real_autoscaler(model):
     path = f"{autoscalers(model)}/model"
     before = written(await model.api.get(path))
 
-    async def asked():
-        try:
-            return await replicas.write(await replicas.read(model.ref), 3)
-        except ConflictError:  # its controller writes its status
-            return None
-
-    facts = await eventually(asked)
+    facts = await scaled(replicas, model.ref, 3)
     assert (facts.autoscaler.least, facts.autoscaler.most) == (3, 4)
     assert facts.autoscaler.ref == ObjectRef(
         "HorizontalPodAutoscaler", model.ref.namespace, "model"

@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
-from tests.adapters.real import Json, eventually, without_bookkeeping
+from tests.adapters.real import Json, eventually, undisturbed, without_bookkeeping
 from tests.adapters.router_cases import CASES, Case, ingress
 
 from backstop.adapters.kube import KubernetesApi
 from backstop.adapters.traffic.registry import Routers
-from backstop.core.facts import ObjectRef
+from backstop.core.facts import ObjectRef, RouteFacts
 from backstop.core.weights import Services, open_circuit
 from backstop.ports import ConflictError, NotFoundError, UnavailableError, UnknownKindError
 
@@ -55,6 +55,18 @@ async def at_rest(api: KubernetesApi, paths: dict[tuple[str, str], str]) -> None
     await eventually(observed)
 
 
+async def shifted(
+    routers: Routers, case: Case, ref: ObjectRef, to: Mapping[str, int]
+) -> RouteFacts:
+    """Write weights on fresh facts; return what is there then."""
+
+    async def shift() -> RouteFacts:
+        facts = await routers.read(ref, case.services)
+        return await routers.write(facts, {case.index: to})
+
+    return await undisturbed(shift)
+
+
 async def seen(
     api: KubernetesApi, paths: dict[tuple[str, str], str]
 ) -> dict[tuple[str, str], Json]:
@@ -88,15 +100,15 @@ async def test_a_shift_changes_the_split_and_nothing_else(
     before = await seen(api, paths)
     facts = await routers.read(ref, case.services)
     assert [(rule.index, dict(rule.weights)) for rule in facts.rules] == [(case.index, case.before)]
-    shifted = await routers.write(facts, {case.index: case.shift})
-    assert dict(shifted.rules[0].weights) == case.shift
+    moved = await shifted(routers, case, ref, case.shift)
+    assert dict(moved.rules[0].weights) == case.shift
     after = await seen(api, paths)
     found = {key: set(differences(before[key], after[key])) for key in paths}
     assert {key: paths for key, paths in found.items() if paths} == case.changed
     await at_rest(api, paths)
     again = await routers.read(ref, case.services)
     assert dict(again.rules[0].weights) == case.shift
-    await routers.write(again, {case.index: case.before})
+    await shifted(routers, case, ref, case.before)
     assert await seen(api, paths) == before
 
 
@@ -114,9 +126,8 @@ async def test_a_write_on_old_facts_is_refused_and_changes_nothing(
     with pytest.raises(ConflictError):
         await routers.write(old, {case.index: case.shift})
     assert await seen(api, paths) == before
-    facts = await routers.read(ref, case.services)
-    shifted = await routers.write(facts, {case.index: case.shift})
-    assert dict(shifted.rules[0].weights) == case.shift
+    moved = await shifted(routers, case, ref, case.shift)
+    assert dict(moved.rules[0].weights) == case.shift
 
 
 @each_router
@@ -173,7 +184,7 @@ async def test_a_half_done_ratio_is_finished_by_the_same_weights(
     assert dict(half.rules[0].weights) == {"target": 3, "next": 3}
     with pytest.raises(ConflictError):
         await routers.write(facts, {0: case.shift})
-    whole = await routers.write(half, {0: case.shift})
+    whole = await shifted(routers, case, ref, case.shift)
     assert dict(whole.rules[0].weights) == case.shift
     # No pod is ready, as nothing pulls their image.
     assert (whole.in_effect, whole.message) == (False, "waiting for 4 of 4 pods to become ready")

@@ -5,12 +5,11 @@ import os
 from collections.abc import Awaitable, Callable
 
 import pytest
-from tests.adapters.real import Json, eventually
+from tests.adapters.real import Json, eventually, undisturbed
 
 from backstop.adapters.kube import KubernetesApi
 from backstop.adapters.workloads.registry import KINDS, Workloads
 from backstop.core.facts import ObjectRef, WorkloadFacts
-from backstop.ports import ConflictError
 
 ON_CLUSTER = [
     pytest.mark.cluster,
@@ -99,15 +98,10 @@ class Model:
     ) -> WorkloadFacts:
         """Return what ``change`` of fresh facts returns, read again after each conflict."""
 
-        async def probe() -> WorkloadFacts | None:
-            try:
-                return await change(await self.read())
-            except ConflictError:
-                return None
+        async def made() -> WorkloadFacts:
+            return await change(await self.read())
 
-        facts = await eventually(probe)
-        assert facts is not None
-        return facts
+        return await undisturbed(made)
 
     async def pod_uids(self) -> set[str]:
         pods = await self.api.list(self.pods, labelSelector=f"app={self.ref.name}")

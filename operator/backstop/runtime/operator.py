@@ -17,10 +17,12 @@ import structlog
 from backstop.adapters.kube import KubernetesApi
 from backstop.adapters.notify.events import EventRecorder
 from backstop.core.facts import ObjectRef
+from backstop.core.shards import Shard
 from backstop.ports import MetricsSource, OutsideError
 from backstop.runtime import collector, flagger_hook, health, incident_metrics, metrics
 from backstop.runtime.act import Actor
 from backstop.runtime.cluster import Cluster
+from backstop.runtime.config import BudgetsConfig
 from backstop.runtime.default_prediction import DefaultPredictions
 from backstop.runtime.fleet import FleetState
 from backstop.runtime.journal import Journal
@@ -55,87 +57,83 @@ class Operator:
         self.options = options
         self.api = api
         self.kinds = kinds
+        self._clock = SystemClock()
+        self._scheduler = Scheduler(self._clock)
+        self._records: dict[Key, Record] = {}
+        self._runbooks = Runbooks(api)
         self.sources = sources_of(options.config)
         self.events = EventRecorder(api)
-        records: dict[Key, Record] = {}
-        clock = SystemClock()
-        scheduler = Scheduler(clock)
         self.outside = Outside.of(api, options.config, options.lease_namespace)
         self.publisher = Publisher(api, self.events, self.outside.notifier)
+        self.rights = Rights(api, options.namespaces)
+        self.fleet = _fleet_within(options.config.budgets, options.shard)
         self.cluster = Cluster(
             self.outside.workloads,
             self.outside.traffic,
             self._is_referenced,
-            clock,
+            self._clock,
             frozenset(kinds),
             self._is_blind,
         )
-        budgets = options.config.budgets
-        self.fleet = FleetState(
-            budgets.actions_per_hour_per_namespace,
-            budgets.actions_per_hour,
-            budgets.blast_radius_share,
-            budgets.blast_radius_at_least,
-            options.shard.count,
-        )
-        self.rights = Rights(api, options.namespaces)
-        runbooks = Runbooks(api)
         self.watch = Watch(
-            records=records,
-            scheduler=scheduler,
+            records=self._records,
+            scheduler=self._scheduler,
             cluster=self.cluster,
-            runbooks=runbooks,
+            runbooks=self._runbooks,
             fleet=self.fleet,
-            clock=clock,
+            clock=self._clock,
             tenant_labels=options.config.tenant_labels,
             shard=options.shard,
         )
-        reconciler = Reconciler(
-            actor=Actor(self.outside.performers(), self.outside.kill_switch, clock),
-            surveyor=Surveyor(
-                self.cluster, runbooks, self.outside.jobs, self.outside.configuration
-            ),
-            fleet=self.fleet,
-            journal=Journal(api),
-            publisher=self.publisher,
-            responders=DefaultPredictions(api, options.config.responder_image),
-            rights=self.rights,
-            clock=clock,
-        )
-        sources: dict[str, MetricsSource] = {
-            name: MeasuredSource(name, source) for name, source in self.sources.items()
-        }
-        writes = asyncio.Semaphore(options.config.concurrent_writes)
-        references = References(api, clock)
         self.lease = Lease(
             api,
             options.lease_namespace,
             options.shard.lease(options.lease_name),
             f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}",
         )
-        self.loop = Loop(
-            records,
-            scheduler,
-            sources,
-            reconciler,
-            clock,
-            writes,
-            references,
-            acts=lambda: self.lease.is_sure,
-        )
-        metrics.REGISTRY.register(
-            MonitorMetrics(
-                records,
-                self.fleet,
-                clock,
-                acts=lambda: self.watch.active,
-                at_most=options.config.metrics.monitors_at_most,
-            )
-        )
+        self.loop = self._new_loop(self._new_reconciler())
+        metrics.REGISTRY.register(self._monitor_metrics())
         self.stop = asyncio.Event()
         self.exit_code = 0
         self._looping: asyncio.Task[None] | None = None
         self._leasing: asyncio.Task[None] | None = None
+
+    def _new_reconciler(self) -> Reconciler:
+        outside, clock = self.outside, self._clock
+        return Reconciler(
+            actor=Actor(outside.performers(), outside.kill_switch, clock),
+            surveyor=Surveyor(self.cluster, self._runbooks, outside.jobs, outside.configuration),
+            fleet=self.fleet,
+            journal=Journal(self.api),
+            publisher=self.publisher,
+            responders=DefaultPredictions(self.api, self.options.config.responder_image),
+            rights=self.rights,
+            clock=clock,
+        )
+
+    def _new_loop(self, reconciler: Reconciler) -> Loop:
+        sources: dict[str, MetricsSource] = {
+            name: MeasuredSource(name, source) for name, source in self.sources.items()
+        }
+        return Loop(
+            self._records,
+            self._scheduler,
+            sources,
+            reconciler,
+            self._clock,
+            asyncio.Semaphore(self.options.config.concurrent_writes),
+            References(self.api, self._clock),
+            acts=lambda: self.lease.is_sure,
+        )
+
+    def _monitor_metrics(self) -> MonitorMetrics:
+        return MonitorMetrics(
+            self._records,
+            self.fleet,
+            self._clock,
+            acts=lambda: self.watch.active,
+            at_most=self.options.config.metrics.monitors_at_most,
+        )
 
     def _is_referenced(self, ref: ObjectRef) -> bool:
         return self.watch.is_referenced(ref)
@@ -147,7 +145,7 @@ class Operator:
         return self.rights.is_blind(ref.namespace, group, plural)
 
     def _monitor(self, namespace: str, name: str) -> flagger_hook.Monitor | None:
-        record = self.loop.records.get((namespace, name))
+        record = self._records.get((namespace, name))
         return flagger_hook.Monitor(record.spec, record.status) if record else None
 
     async def lead(self) -> None:
@@ -157,18 +155,18 @@ class Operator:
         """
         began = time.monotonic()
         await self.watch.list(self.api, list(self.options.namespaces))
-        self.fleet.rebuild(self.loop.records.values())
-        incident_metrics.begin(self.loop.records.values())
+        self.fleet.rebuild(self._records.values())
+        incident_metrics.begin(self._records.values())
         collector.settle()
         self.watch.active = True
-        self.watch.everything_due(spread=1.0 if len(self.loop.records) > 100 else 0.0)  # noqa: PLR2004
+        self.watch.everything_due(spread=1.0 if len(self._records) > 100 else 0.0)  # noqa: PLR2004
         self._looping = self._task(self.loop.run(), "loop")
         metrics.LEADER.set(1)
         _LOG.info(
             "acting: this replica holds the lease",
             lease=self.lease.name,
             identity=self.lease.identity,
-            monitors=len(self.loop.records),
+            monitors=len(self._records),
             prepared_seconds=round(time.monotonic() - began, 3),
         )
 
@@ -273,6 +271,16 @@ class Operator:
             for source in self.sources.values():
                 await source.close()
             await runner.cleanup()
+
+
+def _fleet_within(budgets: BudgetsConfig, shard: Shard) -> FleetState:
+    return FleetState(
+        budgets.actions_per_hour_per_namespace,
+        budgets.actions_per_hour,
+        budgets.blast_radius_share,
+        budgets.blast_radius_at_least,
+        shard.count,
+    )
 
 
 async def run(options: Options) -> int:

@@ -75,7 +75,7 @@ wheel: $(INSTALLED) ## Build the wheel into dist/
 
 .PHONY: image
 image: wheel ## Build the container image with buildah, podman or docker (IMAGE_BASE=...@sha256:...)
-	$(BIN)/python -m backstop_lab.image build $(if $(IMAGE_BASE),--base $(IMAGE_BASE))
+	$(BIN)/python -m backstop_lab.image build $(if $(IMAGE_BASE),--base $(IMAGE_BASE)) $(if $(IMAGE_BUILD_BASE),--build-base $(IMAGE_BUILD_BASE))
 
 .PHONY: sbom
 sbom: $(INSTALLED) ## Write the bill of materials (CycloneDX) into dist/

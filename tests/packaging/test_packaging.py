@@ -121,3 +121,20 @@ def test_without_a_builder_a_sentence_says_what_to_do(monkeypatch: pytest.Monkey
     with pytest.raises(LabError, match="install buildah or podman, or start Docker") as caught:
         image.usable_builder()
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("builder", ["buildah", "podman"])
+def test_requirements_and_package_are_layers_of_their_own(builder: str):
+    """The large one is then shared by all versions with the same pins, and times are fixed."""
+    command = image.build_command(builder, "backstop:1", {})
+    assert command[:2] == [builder, "build"]
+    assert {"--layers", "--timestamp"} <= set(command)
+
+
+@pytest.mark.parametrize("builder", ["buildah", "podman", "docker"])
+def test_the_images_to_build_on_can_be_ones_own(builder: str):
+    """An empty name leaves the Dockerfile's."""
+    bases = {"BASE": "mirror/python@sha256:1", "BUILD_BASE": ""}
+    command = " ".join(image.build_command(builder, "backstop:1", bases))
+    assert "--build-arg BASE=mirror/python@sha256:1" in command
+    assert "BUILD_BASE" not in command

@@ -6,6 +6,7 @@ import argparse
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from backstop_lab.errors import LabError
@@ -28,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     built = actions.add_parser("build", help="build the Dockerfile with what is installed")
     built.add_argument("--name", default=f"backstop:{wheel.version()}")
     built.add_argument("--base", default="", help="image with Python 3.11, best with its digest")
+    built.add_argument("--build-base", default="", help="image of Debian 12 to build in")
     options = parser.parse_args(arguments)
     try:
         print(_run(options))
@@ -46,7 +48,7 @@ def _run(options: argparse.Namespace) -> str:
         return _write(closure.RUNTIME, closure.generated())
     if options.action == "archive":
         return _archive(options.name)
-    return _build(options.name, options.base)
+    return _build(options.name, {"BASE": options.base, "BUILD_BASE": options.build_base})
 
 
 def _write(target: Path, content: str) -> str:
@@ -64,9 +66,9 @@ def _archive(name: str) -> str:
     return f"{made.file}: {made.size / 1e6:.0f} MB in layers\n{layers}"
 
 
-def _build(name: str, base: str) -> str:
+def _build(name: str, bases: Mapping[str, str]) -> str:
     builder = usable_builder()
-    command = [*build_command(builder, name, base), str(closure.ROOT)]
+    command = [*build_command(builder, name, bases), str(closure.ROOT)]
     if subprocess.run(command, check=False).returncode != 0:
         raise LabError(f"{builder} could not build the image; its words are above.")
     return f"{name} was built with {builder}."
@@ -86,16 +88,23 @@ def usable_builder() -> str:
     )
 
 
-def build_command(builder: str, name: str, base: str) -> list[str]:
-    """Return the command line that builds the Dockerfile with all times fixed, but its context."""
-    options = ["--tag", name, "--build-arg", f"VERSION={wheel.version()}"]
-    if base:
-        options += ["--build-arg", f"BASE={base}"]
+def build_command(builder: str, name: str, bases: Mapping[str, str]) -> list[str]:
+    """Return the command line that builds the Dockerfile with all times fixed, but its context.
+
+    ``bases`` has images in place of the Dockerfile's own, by its argument; an empty one changes
+    nothing.
+    """
+    arguments = {"VERSION": wheel.version()}
+    arguments |= {key: value for key, value in bases.items() if value}
+    options = ["--tag", name]
+    for key, value in arguments.items():
+        options += ["--build-arg", f"{key}={value}"]
     if builder == "docker":
         fixed = ["--build-arg", f"SOURCE_DATE_EPOCH={EPOCH}"]
         exported = ["--output", f"type=docker,name={name},rewrite-timestamp=true"]
         return ["docker", "buildx", "build", *options, *fixed, *exported]
-    return [builder, "build", *options, "--timestamp", str(EPOCH)]
+    # buildah would otherwise put requirements and package into one layer.
+    return [builder, "build", *options, "--layers", "--timestamp", str(EPOCH)]
 
 
 if __name__ == "__main__":

@@ -150,3 +150,22 @@ def test_a_reference_is_what_was_read_of_its_config_map(references, why):
     sight = Sight({(one.name, one.arm): one}, {}, {one.arm: 0.0}, references=references)
     (found,) = look_all([sight], held, now=T0)
     assert found.verdicts[0].why == why
+
+
+@pytest.mark.parametrize(("value", "verdict"), [(0.0, Verdict.HEALTHY), (7.5, Verdict.BREACHED)])
+def test_a_verdict_carries_the_value_that_was_measured_one_by_one(value, verdict):
+    """Zero is a value; too little evidence has none."""
+    breached = verdict is Verdict.BREACHED
+    one = watcher(Measurement(value, breached=breached, said="so", samples=10))
+    one.inquiry = replace(one.inquiry, breaches=1, looks=1)
+    found = one.sees(1)
+    assert (found.verdict, found.value) == (verdict, value)
+    one.inquiry = replace(one.inquiry, min_samples=11)
+    assert one.sees(1).value is None
+
+
+def test_a_verdict_carries_the_value_that_was_measured_in_columns():
+    """The newest of a gauge; no sample, no value."""
+    one = Watcher(gauge(persistence={"breaches": 1, "looks": 1}))
+    assert [one.sees(value).value for value in (0.0, 3.0, 11.0)] == [0.0, 3.0, 11.0]
+    assert one.sees().value is None

@@ -12,6 +12,7 @@ from tests.runtime.test_fleet import record
 from tests.runtime.test_measured import Answers
 from tests.runtime.test_monitor_metrics import signal, told_by
 
+from backstop.api.status import Arm
 from backstop.core.brakes import HoldKind
 from backstop.core.facts import RuleWeights
 from backstop.runtime import metrics
@@ -44,6 +45,7 @@ def _of_monitors() -> Iterator[Metric]:
     one = record(known={"incident": episode().to_json(), "signals": [signal("Healthy")]})
     assert one.services is not None
     one.rules = (RuleWeights(0, dict.fromkeys(one.services.named, 1)),)
+    one.values = {("errors", Arm.TARGET): 0.01}
     one.brake = HoldKind.COOL_DOWN
     yield from told_by(one).collect()
 

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.core.build import T0, episode
 from tests.runtime.test_fleet import DONE, record
 
-from backstop.api.status import Severity
+from backstop.api.status import Arm, Severity
 from backstop.core.brakes import HoldKind
 from backstop.core.facts import RuleWeights
 from backstop.runtime import health
@@ -62,6 +62,19 @@ def test_a_verdict_is_a_number_whose_least_is_the_worst(verdict, value):
     labels = {"signal": "errors", "pillar": "system"}
     assert of(told, "verdict", **labels, arm="target") == value
     assert of(told, "verdict", **labels, arm="candidate") == 1
+
+
+def test_what_was_measured_is_told_while_there_is_a_verdict():
+    """An Unknown has no value, whatever was measured before; zero is one."""
+    known = [signal("Breached"), signal("Healthy", arm="candidate"), signal("Unknown", "latency")]
+    one = record(known={"signals": known})
+    one.values = {("errors", Arm.TARGET): 0.2, ("errors", Arm.CANDIDATE): 0.0}
+    one.values |= {("latency", Arm.TARGET): 0.3}
+    told = values(told_by(one), "backstop_monitor_value")
+    assert [(labels["signal"], labels["arm"], value) for labels, value in told] == [
+        ("errors", "target", 0.2),
+        ("errors", "candidate", 0.0),
+    ]
 
 
 @pytest.mark.parametrize(("phase", "value"), [("Closed", 0), ("HalfOpen", 1), ("Open", 2)])

@@ -30,11 +30,13 @@ MAX_EXAMINED: Final = 200
 class Amounts:
     """What the signals of a batch amount to, by signal; filled in kind by kind.
 
-    Whether the limit is ``breached``, and on how many ``samples`` that rests (``-inf`` where there
-    is no measurement). ``others`` holds, by signal, what is missing, and measurements of kinds that
-    measure one by one. The rest was measured in columns: ``block`` and ``place`` say where.
+    The ``value`` that is held against the limit, whether that is ``breached``, and on how many
+    ``samples`` it rests (``-inf`` where there is no measurement). ``others`` holds, by signal, what
+    is missing, and measurements of kinds that measure one by one. The rest was measured in columns:
+    ``block`` and ``place`` say where.
     """
 
+    value: Floats
     breached: NDArray[np.bool_]
     samples: Floats
     block: Indices
@@ -46,10 +48,12 @@ class Amounts:
     def nothing(cls, size: int) -> Self:
         """Return those of ``size`` signals of which nothing is known."""
         block, place = np.zeros((2, size), np.intp)
-        return cls(np.zeros(size, np.bool_), np.full(size, -np.inf), block, place, [], {})
+        value, samples = np.full((2, size), ((np.nan,), (-np.inf,)))
+        return cls(value, np.zeros(size, np.bool_), samples, block, place, [], {})
 
     def take(self, numbers: Indices, measured: Measurements) -> None:
         """Take over what the signals ``numbers`` amount to."""
+        self.value[numbers] = measured.value
         self.breached[numbers], self.samples[numbers] = measured.breached, measured.samples
         self.block[numbers], self.place[numbers] = len(self.blocks), np.arange(numbers.size)
         self.blocks.append(measured)
@@ -63,7 +67,8 @@ class Amounts:
             if isinstance(one, Missing):
                 self.samples[number] = -np.inf
             else:
-                self.breached[number], self.samples[number] = one.breached, one.samples
+                self.value[number], self.samples[number] = one.value, one.samples
+                self.breached[number] = one.breached
 
     def say(self, number: int) -> str:
         """Return the number of a signal and its limit in words."""
@@ -160,6 +165,7 @@ def _healthy(batch: Batch, found: Amounts, histories: Sequence[History]) -> list
         repeat(None),
         repeat(None),
         repeat(None),
+        found.value.tolist(),
     )
     return list(map(SignalVerdict._make, zip(*columns, strict=False)))
 

@@ -60,7 +60,8 @@ class SignalVerdict(NamedTuple):
     Of a breach, ``pod`` is the one pod that carries most of it, empty where none does and ``None``
     where pods cannot be told apart; ``shows`` is what a breach of such a signal is a finding of.
     ``beside`` is of a Healthy arm whose other arm is breached, ``None`` where no
-    events are counted.
+    events are counted. ``value`` is what was held against the limit, in the limit's unit, ``None``
+    where the verdict is Unknown.
     """
 
     name: str
@@ -79,6 +80,7 @@ class SignalVerdict(NamedTuple):
     pod: str | None = None
     shows: Finding | None = None
     beside: Beside | None = None
+    value: float | None = None
 
     @property
     def why(self) -> str:

@@ -139,6 +139,20 @@ def _verdicts(records: Iterable[Record]) -> Metric:
     return family
 
 
+def _values(records: Iterable[Record]) -> Metric:
+    family = GaugeMetricFamily(
+        "backstop_monitor_value",
+        "What was last held against the limit of a signal, in the unit of the limit.",
+        labels=[*_OF_MONITOR, "signal", "arm", "pillar"],
+    )
+    for one in records:
+        for signal in one.status.signals:
+            value = one.values.get((signal.name, signal.arm))
+            if value is not None and signal.verdict is not Verdict.UNKNOWN:
+                family.add_metric([*one.key, signal.name, signal.arm, signal.pillar], value)
+    return family
+
+
 def _ready(records: Iterable[Record]) -> Metric:
     family = GaugeMetricFamily(
         "backstop_monitor_ready",
@@ -209,6 +223,7 @@ def _onsets(records: Iterable[Record]) -> Metric:
 _EACH: Final[tuple[Callable[[Iterable[Record]], Metric], ...]] = (
     _info,
     _verdicts,
+    _values,
     _ready,
     _circuits,
     _weights,

@@ -125,6 +125,9 @@ class Reconciler:
             incident_metrics.held(record, HoldKind.KILL_SWITCH)
             return await self._show_stopped(record, str(error), [*around.problems, *problems])
         record.rules = around.route.rules if around.route is not None else ()
+        record.values = {
+            (one.name, one.arm): one.value for one in seen.verdicts if one.value is not None
+        }
         problems = [*around.problems, *problems, *metric_problems(seen.verdicts)]
         await self._show(record, decision.status, problems)
         return self._next(record, seen, decision)

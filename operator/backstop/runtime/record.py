@@ -46,8 +46,9 @@ class Record:
     ``changed`` is the Unix time at which the target's revision began, as the questions know it;
     ``weight`` the candidate's share of the traffic when the route was last read,
     ``compared_with`` what is known of the ConfigMaps that its rules compare with, by name.
-    For metrics there are ``rules``, those of the route when it was last seen, ``brake``, which one
-    holds the next step, and ``counted``, the incident as far as it was counted.
+    For metrics there are ``rules``, those of the route when it was last seen, ``values``, what was
+    last held against the limits of signals, ``brake``, which one holds the next step, and
+    ``counted``, the incident as far as it was counted.
     ``tenant_labels`` are the labels that confine questions to the namespace, by metrics source.
     """
 
@@ -73,6 +74,7 @@ class Record:
     written_at: float = 0.0
     failures: int = 0
     rules: tuple[RuleWeights, ...] = ()
+    values: Mapping[SignalKey, float] = field(default_factory=dict)
     brake: str = ""
     counted: Episode | None = None
 

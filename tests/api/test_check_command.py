@@ -156,6 +156,46 @@ def test_object_around_the_spec_is_checked():
     ]
 
 
+@pytest.mark.parametrize(
+    ("metadata", "line"),
+    [
+        (
+            {"name": "Fraud_Model"},
+            (
+                'name: "Fraud_Model" is not a name; use a-z, 0-9, - and ., a letter or digit'
+                " at both ends, 253 at most"
+            ),
+        ),
+        (
+            {"namespace": "ml.prod"},
+            (
+                'namespace: "ml.prod" is not a namespace; use a-z, 0-9 and -, a letter or digit'
+                " at both ends, 63 at most"
+            ),
+        ),
+        ({"namspace": "ml"}, "namspace: there is no field namspace; did you mean namespace?"),
+        ({"labels": {"tier": 1}}, "labels.tier: 1 is not text; put it in quotes"),
+        ({"annotations": ["a"]}, "annotations: must be a map from names to texts"),
+    ],
+)
+def test_mistake_in_the_metadata_is_told(metadata, line):
+    """What the API server refuses of any object is found without it, too."""
+    manifest = monitor(changed(FULL, {}))
+    manifest["metadata"] |= metadata
+    result = check(manifest)
+    name = manifest["metadata"]["name"]
+    assert result.output == f"stdin: ModelMonitor {name}: metadata.{line}\n"
+    assert result.exit_code == 1
+
+
+def test_metadata_as_the_cluster_gives_it_is_good():
+    """What `kubectl get -o yaml` shows can be checked as it is."""
+    manifest = monitor(changed(FULL, {}))
+    given = {"managedFields": [{}], "uid": "a", "resourceVersion": "1", "labels": {"empty": None}}
+    manifest["metadata"] |= {**given, "creationTimestamp": "2026-01-01T00:00:00Z"}
+    assert check(manifest).exit_code == 0
+
+
 def test_runbook_without_spec_is_told_what_it_is_for():
     """A Runbook is asked for what a Runbook needs."""
     output = check({"apiVersion": "backstop.dev/v1alpha1", "kind": "Runbook"}).output.splitlines()
@@ -214,6 +254,15 @@ def test_unknown_kind_of_the_group_is_told():
     )
 
 
+def test_object_without_kind_is_told():
+    """Also where the field is there under another name."""
+    manifest = monitor(MINIMAL)
+    manifest["Kind"] = manifest.pop("kind")
+    assert check(manifest).output == (
+        "stdin: object fraud: kind: is missing; write ModelMonitor or Incident or Runbook\n"
+    )
+
+
 def test_other_objects_are_passed_over():
     """A file may hold the Deployment beside the monitor, and lists."""
     deployment = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "fraud"}}
@@ -240,4 +289,42 @@ def test_broken_yaml_is_told_by_line(tmp_path):
     first, second = result.output.splitlines()
     assert first.startswith(f"{broken}: line 3 is not valid YAML: ")
     assert second == f"{good}: ModelMonitor fraud: ok"
+    assert result.exit_code == 1
+
+
+def test_key_that_is_written_twice_is_told():
+    """The last one would win in silence: a monitor meant to observe would act, or one be lost."""
+    text = yaml.safe_dump(monitor(changed(FULL, {})))
+    for twice, key in ((text + text, "apiVersion"), ("mode: Act\nmode: Observe\n", "mode")):
+        result = CliRunner().invoke(main, ["check", "-"], input=twice)
+        assert f" is not valid YAML: {key} is written twice; if a new object begins, put --- " in (
+            result.output
+        )
+        assert result.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("spec:\n\tmode: Act\n", "line 2 is not valid YAML: it is indented with a tab; use spaces"),
+        (
+            "a: 1\nname: {{ .Values.name }}\n",
+            (
+                "line 2 is not valid YAML: {{ begins a template; render it first, for example with"
+                " helm template"
+            ),
+        ),
+        ("begins: 2026-13-45\n", "is not valid YAML: month must be in 1..12"),
+        ("a: &a {b: *a}\n", "line 1 is not valid YAML: found unconstructable recursive node"),
+        ("[" * 5000 + "]" * 5000, "is not valid YAML: it is nested too deeply"),
+        ("a: \x01\n", None),
+        ("kind: List\nitems: 5\n", "no ModelMonitor and no Runbook found: is this the right file?"),
+    ],
+)
+def test_text_that_is_no_manifest_is_one_sentence(text, said):
+    """No form of a wrong file gives a traceback or more than one line."""
+    result = CliRunner().invoke(main, ["check", "-"], input=text)
+    line = result.output.removeprefix("stdin: ").removesuffix("\n")
+    assert line == said if said else "\n" not in line
+    assert isinstance(result.exception, SystemExit)
     assert result.exit_code == 1

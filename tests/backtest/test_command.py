@@ -419,7 +419,7 @@ class TestReference:
         assert "map.yaml: ConfigMap training: reference.json is damaged" in result.output
         (tmp_path / "map.yaml").write_text("a: [")
         result = backtest(requests_recorded, drifting, "--reference", damaged)
-        assert "map.yaml is not valid YAML" in result.output
+        assert "map.yaml: line 2 is not valid YAML: " in result.output
         assert requests_recorded.asked == []
 
 

@@ -6,6 +6,7 @@ once, so that one correction round is enough.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -46,6 +47,28 @@ _PURPOSE: Final = {
 }
 
 
+_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_METADATA: Final = (
+    "name",
+    "namespace",
+    "labels",
+    "annotations",
+    "finalizers",
+    "ownerReferences",
+    "generateName",
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "generation",
+    "managedFields",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+)
+"""Fields of the metadata of any object; those that people write come first."""
+
+
 def find_problems(manifest: Mapping[str, Any]) -> tuple[Problem, ...]:
     """Return what is wrong with ``manifest``; empty if nothing.
 
@@ -80,8 +103,35 @@ def _of_the_object(manifest: Mapping[str, Any], kind: Kind) -> Iterator[Problem]
     if not isinstance(metadata, Mapping) or not isinstance(metadata.get("name"), str):
         what = "monitor" if kind is MODEL_MONITOR else "runbook"
         yield Problem("metadata.name", f"is missing: give the {what} a name, in quotes if a number")
+    if isinstance(metadata, Mapping):
+        yield from _of_the_metadata(metadata)
     if not isinstance(manifest.get("spec"), Mapping):
         yield Problem("spec", f"is missing: {_PURPOSE[kind.name]}")
+
+
+def _of_the_metadata(metadata: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield what the API server refuses in the metadata of any object."""
+    for name in metadata:
+        if name not in _METADATA:
+            schema = {"properties": dict.fromkeys(_METADATA)}
+            yield Problem(f"metadata.{name}", _unknown_field(str(name), schema))
+    for field, form, most, characters in (
+        ("name", _NAME, 253, "a-z, 0-9, - and ."),
+        ("namespace", _NAMESPACE, 63, "a-z, 0-9 and -"),
+    ):
+        written = metadata.get(field)
+        if isinstance(written, str) and not (len(written) <= most and form.fullmatch(written)):
+            said = f"is not a {field}; use {characters}, a letter or digit at both ends"
+            yield Problem(f"metadata.{field}", f"{_said(written)} {said}, {most} at most")
+    for field in ("labels", "annotations"):
+        held = metadata.get(field)
+        if not isinstance(held, Mapping | None):
+            yield Problem(f"metadata.{field}", "must be a map from names to texts")
+            continue
+        for name, text in (held or {}).items():
+            if not isinstance(text, str | None):
+                said = f"{_said(text)} is not text; put it in quotes"
+                yield Problem(f"metadata.{field}.{name}", said)
 
 
 def _of_empty_fields(value: object, location: _Location) -> Iterator[Problem]:

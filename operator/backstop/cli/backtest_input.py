@@ -23,18 +23,16 @@ def monitor(path: str, name: str | None) -> dict[str, Any]:
         SystemExit: there is something to change in it; ``backstop check`` says the same.
         ClickException: there is no such monitor, or more than one.
     """
-    import yaml
-
     from backstop.api.crd import MODEL_MONITOR
-    from backstop.cli.check import check_file, objects
+    from backstop.cli.check import check_file, documents, objects
 
     found = [(who, line) for who, lines in check_file(path) for line in lines]
     for who, line in found:
         click.echo(": ".join(filter(None, (path, who, line))))
     if found:
         raise SystemExit(1)
-    documents = list(yaml.load_all(Path(path).read_bytes(), Loader=yaml.CSafeLoader))
-    monitors = [dict(one) for one in objects(documents) if one["kind"] == MODEL_MONITOR.name]
+    held = objects(documents(path))
+    monitors = [dict(one) for one in held if one.get("kind") == MODEL_MONITOR.name]
     chosen = [one for one in monitors if name is None or one["metadata"]["name"] == name]
     if not monitors:
         raise click.ClickException("no ModelMonitor found: is this the right file?")
@@ -52,9 +50,7 @@ def references(
     Raises:
         ClickException: a ConfigMap that is named is damaged.
     """
-    import yaml
-
-    from backstop.cli.check import objects
+    from backstop.cli.check import documents, objects
     from backstop.core.measurement import Missing, UnknownReason
     from backstop.core.reference import DamagedError, parse
 
@@ -64,10 +60,10 @@ def references(
     }
     for path in paths:
         try:
-            documents = list(yaml.load_all(Path(path).read_bytes(), Loader=yaml.CSafeLoader))
-        except yaml.YAMLError as error:
-            raise click.ClickException(f"{path} is not valid YAML: {error}") from None
-        for one in objects(documents):
+            held = documents(path)
+        except ValueError as error:
+            raise click.ClickException(f"{path}: {error}") from None
+        for one in objects(held):
             metadata = one.get("metadata")
             name = str(metadata.get("name")) if isinstance(metadata, dict) else ""
             if one.get("kind") == "ConfigMap" and name in found:
@@ -126,11 +122,14 @@ def known_faults(path: Path) -> tuple[KnownFault, ...]:
     """
     import yaml
 
+    from backstop.cli.manifests import told
+
+    written = path.read_bytes()
     try:
         # Times stay text, so that all times are read in one way.
-        document = yaml.load(path.read_bytes(), Loader=yaml.BaseLoader)  # noqa: S506 (strings only)
+        document = yaml.load(written, Loader=yaml.BaseLoader)  # noqa: S506 (strings only)
     except yaml.YAMLError as error:
-        raise click.ClickException(f"{path} is not valid YAML: {error}") from None
+        raise click.ClickException(f"{path}: {told(error, written)}") from None
     listed = document.get("faults") if isinstance(document, dict) else None
     if not isinstance(listed, list):
         raise click.ClickException(f"{path} must hold a list `faults` with name, from and to")

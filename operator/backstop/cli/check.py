@@ -54,16 +54,10 @@ def documents(path: str) -> list[Any]:
     Raises:
         ValueError: it is not YAML; the message says where.
     """
-    import yaml
+    from backstop.cli.manifests import load
 
-    try:
-        with click.open_file(path, "rb") as file:
-            return list(yaml.load_all(file, Loader=yaml.CSafeLoader))
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ValueError(f"line {line} is not valid YAML: {error.problem}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"is not valid YAML: {error}") from None
+    with click.open_file(path, "rb") as file:
+        return load(file.read())
 
 
 def objects(found: list[Any]) -> Iterator[Mapping[str, Any]]:
@@ -72,7 +66,8 @@ def objects(found: list[Any]) -> Iterator[Mapping[str, Any]]:
         if not isinstance(document, Mapping):
             continue
         if str(document.get("kind")).endswith("List"):
-            yield from objects(document.get("items") or [])
+            items = document.get("items")
+            yield from objects(items if isinstance(items, list) else [])
         else:
             yield document
 
@@ -82,12 +77,15 @@ def _check_object(manifest: Mapping[str, Any]) -> Iterator[tuple[str | None, lis
     from backstop.api.crd import KINDS
     from backstop.api.problems import CHECKED, find_problems
 
-    kind = str(manifest.get("kind"))
+    kind = str(manifest.get("kind") or "")
     metadata = manifest.get("metadata")
-    name = f"{kind} {metadata.get('name', '?') if isinstance(metadata, Mapping) else '?'}"
+    name = (
+        f"{kind or 'object'} {metadata.get('name', '?') if isinstance(metadata, Mapping) else '?'}"
+    )
     if kind in CHECKED:
         yield name, [f"{one.path}: {one.message}" for one in find_problems(manifest)]
     elif str(manifest.get("apiVersion")).startswith(f"{GROUP}/"):
         kinds = [one.name for one in KINDS]
         if kind not in kinds:
-            yield name, [f'kind: "{kind}" is not known; write {" or ".join(kinds)}']
+            what = f'"{kind}" is not known' if kind else "is missing"
+            yield name, [f"kind: {what}; write {' or '.join(kinds)}"]

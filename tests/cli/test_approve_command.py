@@ -232,9 +232,47 @@ def test_kubeconfig_that_is_not_there_is_told(cluster: Cluster, tmp_path):
     """Nothing is guessed."""
     cluster.kubeconfig = tmp_path / "nowhere"
     result = cluster.run("approve", "fraud")
-    assert result.output.startswith("Error: cannot load a Kubernetes configuration: ")
-    assert result.output.endswith("; name one with --kubeconfig FILE or $KUBECONFIG\n")
+    assert result.output == (
+        f"Error: cannot load a Kubernetes configuration: there is no file {cluster.kubeconfig};"
+        " name one with --kubeconfig FILE or $KUBECONFIG\n"
+    )
     assert result.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is not a kubeconfig"),
+        ("hello", "is not a kubeconfig"),
+        ("- a", "is not a kubeconfig"),
+        ("kind: ModelMonitor", "is not a kubeconfig"),
+        ("a:\n\tb: 1", "is not YAML"),
+        ("contexts: [a]", "is not a kubeconfig: contexts must be a list with names"),
+        ("contexts: [{name: a}]", "says no current-context; choose one with --context: it has a"),
+        (
+            "contexts: [{name: a, context: 5}]\nclusters: []\ncurrent-context: a",
+            "cannot load a Kubernetes configuration: ",
+        ),
+        ("contexts: []\ncurrent-context: b", "there is no context b in"),
+    ],
+)
+def test_kubeconfig_that_is_none_is_told(cluster: Cluster, text, said):
+    """Whatever the file holds, what is wrong with it is one sentence."""
+    cluster.kubeconfig.write_text(text)
+    result = cluster.run("approve", "fraud")
+    assert result.output.startswith("Error: cannot load a Kubernetes configuration: ")
+    assert said in result.output
+    assert result.output.count("\n") == 1
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_context_that_is_not_there_is_told(cluster: Cluster):
+    """With those that are."""
+    result = cluster.run("approve", "fraud", "--context", "prod")
+    assert result.output == (
+        "Error: cannot load a Kubernetes configuration: there is no context prod in"
+        f" {cluster.kubeconfig}; it has demo, bare\n"
+    )
 
 
 def test_server_that_is_down_is_told(cluster: Cluster):
@@ -243,5 +281,6 @@ def test_server_that_is_down_is_told(cluster: Cluster):
     cluster.kubeconfig.write_text(text)
     result = cluster.run("approve", "fraud")
     assert result.output == (
-        "Error: get modelmonitors demo/fraud: cannot connect to the API server\n"
+        "Error: get modelmonitors demo/fraud: cannot connect to the API server;"
+        " its address is http://127.0.0.1:9\n"
     )

@@ -33,6 +33,7 @@ from backstop.adapters.kube_errors import (
     translate,
     words,
 )
+from backstop.adapters.kubeconfig import examine
 from backstop.ports import NotFoundError, OutsideError, UnavailableError
 
 FIELD_MANAGER: Final = "backstop"
@@ -114,6 +115,7 @@ class KubernetesApi:
             if kubeconfig is None and context is None and "KUBERNETES_SERVICE_HOST" in os.environ:
                 _config.load_incluster_config(client_configuration=settings)
             else:
+                examine(kubeconfig, context)
                 loader = await _config.load_kube_config(
                     config_file=kubeconfig,
                     context=context,
@@ -123,11 +125,22 @@ class KubernetesApi:
                 refresh = asyncio.create_task(
                     _config.refresh_token(loader, settings, _TOKEN_REFRESH_SECONDS)
                 )
-        except (_config.ConfigException, OSError, ValueError) as error:
+        except (
+            _config.ConfigException,
+            OSError,
+            ValueError,
+            TypeError,
+            AttributeError,
+        ) as error:
             raise OutsideError(
                 f"cannot load a Kubernetes configuration: {words(str(error))}"
             ) from error
         return cls(settings, deadline=deadline, refresh=refresh)
+
+    @property
+    def server(self) -> str:
+        """The address of the API server."""
+        return str(self._client.configuration.host)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -64,6 +64,8 @@ def resource(path: str) -> str:
     """Return what a path names, as people write it: ``deployments demo/web``."""
     parts = path.strip("/").split("/")
     parts = parts[2:] if parts[0] == "api" else parts[3:]
+    if not parts:
+        return path
     scope = ""
     if parts[:1] == ["namespaces"] and len(parts) > 2:  # noqa: PLR2004 (more than the namespace)
         scope, parts = f"{parts[1]}/", parts[2:]

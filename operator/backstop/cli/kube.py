@@ -64,14 +64,13 @@ def ask(access: Access, work: "Callable[[KubeApi, str], Awaitable[T]]") -> T:
 
 async def _ask(access: Access, work: "Callable[[KubeApi, str], Awaitable[T]]") -> T:
     from backstop.adapters.kube import KubernetesApi
-    from backstop.ports import OutsideError
+    from backstop.ports import OutsideError, UnavailableError
 
-    try:
-        api = await KubernetesApi.connect(kubeconfig=access.kubeconfig, context=access.context)
-    except OutsideError as error:
-        raise OutsideError(f"{error}; name one with --kubeconfig FILE or $KUBECONFIG") from None
+    api = await KubernetesApi.connect(kubeconfig=access.kubeconfig, context=access.context)
     try:
         return await work(api, access.namespace or _namespace(access))
+    except UnavailableError as error:
+        raise OutsideError(f"{error}; its address is {api.server}") from None
     finally:
         await api.close()
 

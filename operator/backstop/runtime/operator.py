@@ -286,9 +286,9 @@ def _fleet_within(budgets: BudgetsConfig, shard: Shard) -> FleetState:
 async def run(options: Options) -> int:
     """Run until told to stop, and return the exit code."""
     api = await KubernetesApi.connect(kubeconfig=options.kubeconfig, context=options.context)
-    operator = Operator(options, api, await present(api, options.config.enabled))
-    stop_on_signals(operator.stop)
     try:
+        operator = Operator(options, api, await present(api, options.config.enabled))
+        stop_on_signals(operator.stop)
         async with operator.running():
             await operator.monitors_known()
             registry = operator.watch.registry(operator.kinds)

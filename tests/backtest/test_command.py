@@ -508,3 +508,14 @@ def test_bad_file_of_faults_is_told(server, file, tmp_path, text, said):
     assert result.exit_code == 1
     assert said in result.output
     assert server.asked == []
+
+
+@pytest.mark.parametrize("option", ["--json", "--png"])
+def test_place_that_cannot_be_written_is_told_before_the_replay(server, tmp_path, option):
+    """Not after weeks were replayed."""
+    file = write(tmp_path / "monitor.yaml", {})
+    result = backtest(server, file, option, str(tmp_path / "absent" / "out"))
+    assert f"'{option}': there is no directory {tmp_path / 'absent'}: make it first" in (
+        result.output
+    )
+    assert result.exit_code == 2

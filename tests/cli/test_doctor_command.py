@@ -1,5 +1,7 @@
 """Each finding of the doctor is one sentence that says what to change."""
 
+from typing import Any
+
 import pytest
 from tests.cli.conftest import Cluster
 from tests.fakeapi.faults import Fault
@@ -69,3 +71,30 @@ def test_the_lease_of_each_shard_is_looked_at(cluster: Cluster):
     assert "WRONG  lease default/backstop-0: does not exist" in done.output
     assert "WRONG  lease default/backstop-1: does not exist" in done.output
     assert "lease default/backstop:" not in done.output
+
+
+def test_rights_that_cannot_be_asked_for_are_not_said_to_be_there(cluster: Cluster):
+    """An API server that is down has granted nothing."""
+    cluster.faults.append(Fault("create", "selfsubjectrulesreviews", status=500))
+    output = cluster.run("doctor", *PROMETHEUS).output
+    assert "WRONG  rights in all namespaces: create selfsubjectrulesreviews: made to" in output
+
+
+def test_rights_that_are_listed_in_part_are_said_to_be_unknown(cluster: Cluster, monkeypatch):
+    """As where a webhook decides, which lists no rules."""
+
+    async def create(*_: object, **__: object) -> dict[str, Any]:
+        return {"status": {"incomplete": True, "resourceRules": []}}
+
+    monkeypatch.setattr("backstop.adapters.kube.KubernetesApi.create", create)
+    output = cluster.run("doctor", *PROMETHEUS).output
+    assert "ok     rights in all namespaces: not known: the API server lists only a part" in output
+
+
+def test_an_api_server_that_is_not_there_is_told_by_what_was_asked(cluster: Cluster):
+    """Each line names its question."""
+    text = cluster.kubeconfig.read_text().replace(cluster.url, "http://127.0.0.1:9")
+    cluster.kubeconfig.write_text(text)
+    output = cluster.run("doctor", *PROMETHEUS).output
+    assert "WRONG  definitions: get /apis/backstop.dev/v1alpha1: cannot connect" in output
+    assert "Error: 4 of 4 findings need somebody" in output

@@ -199,6 +199,10 @@ def test_a_manifest_is_written_for_kubectl(tmp_path):
     ("text", "arguments", "said"),
     [
         ("a\n1\n", ("--features", "b"), "there is no column b; there are a"),
+        ("a,b\n1,2\n", ("--score", "c"), "--score: there is no column c; there are a, b"),
+        ("a,b\n1,2\n", ("--label", "c"), "--label: there is no column c; there are a, b"),
+        ("a;b\n1;2\n", (), "data.csv: columns are separated by ';'; write commas"),
+        ("a,b,a\n1,2,3\n", (), "data.csv has two columns a: give each a name of its own"),
         ("", (), "data.csv is empty; the first row names the columns"),
         ("a\n", (), "data.csv holds no column to describe"),
         ("a\n\n", (), "no reference can be made of features.a.edges"),
@@ -218,7 +222,7 @@ def test_what_cannot_be_described_is_said(tmp_path, text, arguments, said):
         ("a: [x]", "edges.yaml is not a map from columns to lists of edges"),
         ("a: [", "edges.yaml is not a map from columns to lists of edges"),
         ("b: [1]", "edges.yaml: there is no column b"),
-        ("a: [.inf]", "edges.yaml: there is no edges for a"),
+        ("a: [.inf]", "edges.yaml: there are no edges for a"),
     ],
 )
 def test_edges_that_cannot_be_used_are_said(tmp_path, text, said):
@@ -251,3 +255,17 @@ def test_a_reference_larger_than_a_config_map_is_refused(tmp_path):
     said = refused(file, "--bins", 100, "--out", out)
     assert "bytes, and a ConfigMap holds 900,000: choose fewer columns" in said
     assert not out.exists()
+
+
+def test_edges_of_a_category_are_refused(tmp_path):
+    """They would be left out in silence."""
+    (edges := tmp_path / "edges.yaml").write_text("kind: [1, 2]")
+    said = refused(csv(tmp_path, "kind\nx\ny\n"), "--edges", edges)
+    assert said == "edges.yaml: kind is a category, which has no edges"
+
+
+def test_place_that_cannot_be_written_is_told_before_the_data_is_read(tmp_path):
+    """Not after hours of reading."""
+    result = build(csv(tmp_path, "a;b\n"), "--out", tmp_path / "absent" / "reference.yaml")
+    assert f"'--out': there is no directory {tmp_path / 'absent'}: make it first" in result.output
+    assert result.exit_code == 2

@@ -127,3 +127,18 @@ def test_without_the_definitions_there_is_nothing_to_do(cluster: Cluster):
         )
     )
     assert cluster.run("stand-down").exit_code == 0
+
+
+def test_server_that_is_down_is_not_taken_for_a_replica(cluster: Cluster):
+    """It is told at once, and no replica is said to renew what nobody could read."""
+    cluster.faults.append(Fault("get", "leases", status=500))
+    done = cluster.run("stand-down")
+    assert done.output == "Error: get leases default/backstop: made to fail\n"
+    assert done.exit_code == 1
+
+
+def test_time_that_is_none_is_told(cluster: Cluster):
+    """Before anything is stopped."""
+    done = cluster.run("stand-down", "--timeout", "5 min")
+    assert "'--timeout': '5 min' is not a duration; write for example 30s or 5m" in done.output
+    assert done.exit_code == 2

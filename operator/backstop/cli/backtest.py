@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from backstop.cli.values import DURATION, NEW_FILE
+
 if TYPE_CHECKING:
     from backstop.adapters.metrics.past import Past
     from backstop.core.backtest import Watched
@@ -18,47 +20,27 @@ if TYPE_CHECKING:
     from backstop.core.samples import Reading
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 _WIDTH_OF_A_FILE = 100
 _PLAIN_STEPS = 10
-
-
-class _Duration(click.ParamType[str]):
-    """A duration as in a spec."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return ``value`` if it is a duration."""
-        from backstop.core.units import seconds
-
-        try:
-            seconds(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        return str(value)
-
-
-_DURATION = _Duration()
 
 
 @click.command()
 @click.argument("file", metavar="FILE", type=click.Path(exists=True, dir_okay=False))
 @click.option("--prometheus", metavar="URL", required=True, help="Where the record is.")
-@click.option("--last", type=_DURATION, default="14d", show_default=True, help="How far back.")
+@click.option("--last", type=DURATION, default="14d", show_default=True, help="How far back.")
 @click.option("--end", metavar="TIME", help="ISO 8601, local without an offset.  [default: now]")
-@click.option("--step", type=_DURATION, help="Time between looks.  [default: spec.interval]")
+@click.option("--step", type=DURATION, help="Time between looks.  [default: spec.interval]")
 @click.option("--known", type=_FILE, help="YAML file with the faults there really were.")
 @click.option(
     "--brief",
-    type=_DURATION,
+    type=DURATION,
     default="2m",
     show_default=True,
     help="How briefly a doubtful breach lasts.",
 )
 @click.option(
     "--reaction",
-    type=_DURATION,
+    type=DURATION,
     default="2s",
     show_default=True,
     help="From a decision until it takes effect; requests before that are not saved.",
@@ -74,8 +56,8 @@ _DURATION = _Duration()
 @click.option("--monitor", "name", metavar="NAME", help="Which one, where FILE holds several.")
 @click.option("--bearer-token-file", type=_FILE, help="For a Prometheus that asks for a token.")
 @click.option("--ca-file", type=_FILE, help="For a Prometheus with a private certificate.")
-@click.option("--json", "json_file", type=_NEW_FILE, help="Write all that was found as JSON.")
-@click.option("--png", "png_file", type=_NEW_FILE, help="Draw the signals (needs matplotlib).")
+@click.option("--json", "json_file", type=NEW_FILE, help="Write all that was found as JSON.")
+@click.option("--png", "png_file", type=NEW_FILE, help="Draw the signals (needs matplotlib).")
 def backtest(
     *,
     file: str,

@@ -21,7 +21,10 @@ def crds(out: Path | None, docs: Path | None) -> None:
     if out is None and docs is None:
         click.echo("---\n".join(crd_yaml(kind) for kind in KINDS), nl=False)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise click.ClickException(f"cannot make {out}: {error.strerror}") from None
         for kind in KINDS:
             _write(out / kind.file_name, crd_yaml(kind))
     if docs is not None:

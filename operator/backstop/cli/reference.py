@@ -4,11 +4,13 @@ Signals of drift and data quality hold live traffic against it. Nothing but coun
 names and frequent values leaves the data.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from backstop.cli.values import NEW_FILE
 
 if TYPE_CHECKING:
     from backstop.cli.reference_count import Counted, Learnt
@@ -23,7 +25,7 @@ def reference() -> None:
 
 @reference.command()
 @click.argument("data", type=_FILE)
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
+@click.option("--out", type=NEW_FILE, help="Write to this file.")
 @click.option("--name", help="Name of the ConfigMap; that of the file unless given.")
 @click.option("--model-version", default="", help="The version of the model, for people.")
 @click.option("--features", help="Columns that are features, as a,b,c; all of them unless given.")
@@ -59,13 +61,14 @@ def build(
     wanted = _columns(features, score, label)
     try:
         learnt = learn(lambda: chunks(data, wanted), label)
+        _look_for(learnt, {"--score": score, "--label": label})
         for column in _identifiers(learnt):
             click.echo(f"left out {column}: too many different texts to be a category", err=True)
             del learnt[column]
         if not learnt:
             raise click.ClickException(f"{data.name} holds no column to describe")
         kept = list(learnt)
-        given = {**_score_edges(learnt, score), **_edges(edges, kept)}
+        given = {**_score_edges(learnt, score), **_edges(edges, learnt)}
         counted, rows = count(lambda: chunks(data, kept), learnt, given, bins)
     except DataError as error:
         raise click.ClickException(str(error)) from None
@@ -96,6 +99,13 @@ def _columns(features: str | None, score: str | None, label: str | None) -> list
     return list(dict.fromkeys([*named, *(one for one in (score, label) if one)]))
 
 
+def _look_for(learnt: "Mapping[str, Learnt]", named: Mapping[str, str | None]) -> None:
+    for option, column in named.items():
+        if learnt and column is not None and column not in learnt:
+            there = ", ".join(learnt)[:300]
+            raise click.ClickException(f"{option}: there is no column {column}; there are {there}")
+
+
 def _identifiers(learnt: "Mapping[str, Learnt]") -> list[str]:
     from backstop.cli.reference_count import MOST_SEEN
 
@@ -110,7 +120,7 @@ def _score_edges(learnt: "Mapping[str, Learnt]", score: str | None) -> dict[str,
     return {score: [step / 20 for step in range(1, 21)]}
 
 
-def _edges(path: Path | None, columns: Sequence[str]) -> dict[str, list[float]]:
+def _edges(path: Path | None, columns: "Mapping[str, Learnt]") -> dict[str, list[float]]:
     """Return the edges by column in the YAML file; infinite ones are left out."""
     import math
 
@@ -130,9 +140,13 @@ def _edges(path: Path | None, columns: Sequence[str]) -> dict[str, list[float]]:
         ) from None
     strange = [name for name in edges if name not in columns]
     empty = [name for name, held in edges.items() if not held]
-    if strange or empty:
-        what = f"no column {strange[0]}" if strange else f"no edges for {empty[0]}"
-        raise click.ClickException(f"{path.name}: there is {what}")
+    texts = [name for name in edges if name in columns and columns[name].is_text]
+    if strange:
+        raise click.ClickException(f"{path.name}: there is no column {strange[0]}")
+    if empty:
+        raise click.ClickException(f"{path.name}: there are no edges for {empty[0]}")
+    if texts:
+        raise click.ClickException(f"{path.name}: {texts[0]} is a category, which has no edges")
     return edges
 
 

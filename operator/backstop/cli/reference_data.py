@@ -60,6 +60,10 @@ def _csv(path: Path, names: Sequence[str] | None) -> Iterator[Chunk]:
         header = next(rows, None)
         if not header:
             raise DataError(f"{path.name} is empty; the first row names the columns")
+        if len(header) == 1 and (found := set(header[0]) & {";", "\t", "|"}):
+            raise DataError(f"{path.name}: columns are separated by {min(found)!r}; write commas")
+        if twice := [name for name in header if header.count(name) > 1]:
+            raise DataError(f"{path.name} has two columns {twice[0]}: give each a name of its own")
         places = [header.index(name) for name in _chosen(header, names)]
         while block := list(islice(rows, ROWS)):
             yield {

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from backstop.cli.values import DURATION
+
 if TYPE_CHECKING:
     from backstop.runtime.stand_down import Plan
 
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
 @click.option("--lease-namespace", default="default", show_default=True)
 @click.option("--lease-name", default="backstop", show_default=True)
 @click.option("--shards", default=1, show_default=True, type=click.IntRange(1, 64))
-@click.option("--timeout", default="180s", show_default=True, help="For the replicas to stop.")
+@click.option(
+    "--timeout", type=DURATION, default="180s", show_default=True, help="For the replicas to stop."
+)
 @click.option("--kubeconfig", metavar="FILE", help="Default: in-cluster, else $KUBECONFIG.")
 @click.option("--context", help="Context of the kubeconfig.")
 def stand_down(

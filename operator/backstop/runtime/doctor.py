@@ -115,7 +115,10 @@ class Doctor:
             missing = rights.denied(namespace) & wanted
             where = namespace or "all namespaces"
             note = "all that the enabled kinds need"
-            found.append(Finding(f"rights in {where}", say(missing, where), note))
+            if rights.is_partial(namespace):
+                note = "not known: the API server lists only a part of them"
+            problem = rights.failure(namespace) or say(missing, where)
+            found.append(Finding(f"rights in {where}", problem, note))
         return found
 
     async def _leader(self, name: str) -> Finding:

@@ -37,6 +37,8 @@ class Rights:
     api: KubeApi
     namespaces: tuple[str, ...] = ()
     _denied: dict[str, frozenset[Need]] = field(default_factory=dict)
+    _failures: dict[str, str] = field(default_factory=dict)
+    _partial: set[str] = field(default_factory=set)
 
     async def run(self) -> None:
         """Ask again and again; runs until cancelled."""
@@ -56,8 +58,12 @@ class Rights:
                 answer = await self.api.create(_REVIEWS, body)
             except OutsideError as error:
                 _LOG.warning("permissions not known", error=str(error))
+                self._failures[namespace] = str(error)
                 continue
-            denied = denials(answer.get("status") or {})
+            self._failures.pop(namespace, None)
+            status = answer.get("status") or {}
+            (self._partial.add if status.get("incomplete") else self._partial.discard)(namespace)
+            denied = denials(status)
             if denied != self._denied.get(namespace, frozenset()):
                 _LOG.info("permissions changed", namespace=namespace, missing=len(denied))
             self._denied[namespace] = denied
@@ -65,6 +71,14 @@ class Rights:
     def denied(self, namespace: str) -> frozenset[Need]:
         """Return all verbs that a monitor in ``namespace`` could need and is not allowed."""
         return self._denied.get(namespace if self.namespaces else _NO_NAMESPACE, frozenset())
+
+    def failure(self, namespace: str) -> str:
+        """Return why the last question about ``namespace`` had no answer, ``""`` if it had one."""
+        return self._failures.get(namespace if self.namespaces else _NO_NAMESPACE, "")
+
+    def is_partial(self, namespace: str) -> bool:
+        """Return whether the API server knows only a part of the rules in ``namespace``."""
+        return (namespace if self.namespaces else _NO_NAMESPACE) in self._partial
 
     def is_blind(self, namespace: str, group: str, resource: str) -> bool:
         """Return whether changes of a resource cannot be watched in ``namespace``."""

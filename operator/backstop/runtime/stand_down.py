@@ -9,6 +9,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from backstop.adapters.notify.events import EventRecorder
@@ -56,6 +57,7 @@ async def stand_down(api: KubeApi, plan: Plan, say: Callable[[str], None]) -> li
     """
     for name in plan.deployments:
         await _stop(api, plan.home, name, say)
+    await _readable(api, plan)
     identity = f"stand-down-{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
     leases = [Lease(api, plan.home, name, identity) for name in plan.leases]
     holding = [asyncio.create_task(_hold(one)) for one in leases]
@@ -79,6 +81,13 @@ async def _stop(api: KubeApi, namespace: str, name: str, say: Callable[[str], No
         say(f"there is no Deployment {name}")
     else:
         say(f"scaled Deployment {name} to 0")
+
+
+async def _readable(api: KubeApi, plan: Plan) -> None:
+    """Read each lease once: one that cannot be read would look as if a replica renewed it."""
+    for name in plan.leases:
+        with suppress(NotFoundError):
+            await api.get(namespaced("coordination.k8s.io/v1", plan.home, "leases", name))
 
 
 async def _hold(lease: Lease) -> None:

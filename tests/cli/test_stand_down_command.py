@@ -35,6 +35,7 @@ def broken(cluster: Cluster) -> Cluster:
     """Return a cluster in which the circuit of `fraud` is open."""
     cluster.monitor(metadata=deepcopy(HELD), status=deepcopy(OPEN))
     cluster.add(ROUTES, route(fraud=0, fraud_next=0, simple=100))
+    cluster.add(LEASES, {"metadata": {"name": "backstop"}, "spec": {}})
     return cluster
 
 
@@ -45,6 +46,11 @@ def weights(cluster: Cluster) -> dict[str, int]:
 
 def monitor(cluster: Cluster) -> dict[str, Any]:
     (found,) = [one for key, one in cluster.store.objects.items() if "modelmonitors" in key[0]]
+    return found
+
+
+def lease(cluster: Cluster) -> dict[str, Any]:
+    (found,) = [one for key, one in cluster.store.objects.items() if "leases" in key[0]]
     return found
 
 
@@ -109,7 +115,7 @@ def test_replicas_are_stopped_first(broken: Cluster):
 def test_nothing_is_touched_while_a_replica_renews_its_lease(broken: Cluster):
     """The sentence says what to do."""
     spec = {"holderIdentity": "somebody", "leaseDurationSeconds": 10}
-    broken.add(LEASES, {"metadata": {"name": "backstop"}, "spec": spec})
+    lease(broken)["spec"] = spec
     done = broken.run("stand-down", "--timeout", "1s")
     assert done.exit_code == 1
     assert "a replica still renews the lease backstop after 1 s: stop it" in done.output
@@ -118,6 +124,7 @@ def test_nothing_is_touched_while_a_replica_renews_its_lease(broken: Cluster):
 
 def test_without_the_definitions_there_is_nothing_to_do(cluster: Cluster):
     """Somebody may have removed them before."""
+    cluster.add(LEASES, {"metadata": {"name": "backstop"}, "spec": {}})
     cluster.faults.append(
         Fault(
             "get",
@@ -142,3 +149,18 @@ def test_time_that_is_none_is_told(cluster: Cluster):
     done = cluster.run("stand-down", "--timeout", "5 min")
     assert "'--timeout': '5 min' is not a duration; write for example 30s or 5m" in done.output
     assert done.exit_code == 2
+
+
+def test_replicas_that_run_elsewhere_are_not_overlooked(broken: Cluster):
+    """Helm installs into a namespace of its own; what still acts there would move traffic again."""
+    del broken.store.objects[next(key for key in broken.store.objects if "leases" in key[0])]
+    elsewhere = LEASES.replace("/default/", "/backstop/")
+    holder = {"holderIdentity": "backstop-0", "leaseDurationSeconds": 10}
+    broken.add(elsewhere, {"metadata": {"name": "backstop"}, "spec": holder})
+    done = broken.run("stand-down", "--timeout", "1s")
+    assert done.output == (
+        "Error: there is no lease default/backstop, so replicas may run elsewhere: say where"
+        " with --lease-namespace and --lease-name, or name their --deployment\n"
+    )
+    assert weights(broken)["simple"] == 100
+    assert monitor(broken)["metadata"]["finalizers"] == HELD["finalizers"]

@@ -25,7 +25,7 @@ class IncidentSpec(ApiModel):
     """Kind and name of the workload."""
 
     mode: Name
-    """`Act` or `Observe`: whether the actions were carried out or only recorded."""
+    """`Act`, `Approve` or `Observe`: in `Observe` the actions were only recorded."""
 
 
 class IncidentStatus(Episode):

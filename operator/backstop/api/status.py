@@ -146,7 +146,7 @@ class SignalStatus(ApiModel):
     """Whether the bound holds."""
 
     reason: Annotated[str, StringConstraints(max_length=64)] = ""
-    """Why the verdict is Unknown: NoData, InsufficientData, SourceDown, BadQuery or WarmingUp."""
+    """Why the verdict is Unknown: NoData, SourceDown and so on, as the documentation lists them."""
 
     why: Annotated[str, StringConstraints(max_length=300)] = ""
     """The numbers behind the verdict."""

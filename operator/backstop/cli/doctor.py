@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     help="The operator's configuration.",
 )
 @click.option("-n", "--namespace", "namespaces", multiple=True, help="That is watched; repeatable.")
-@click.option("--lease-namespace", default="default", show_default=True)
+@click.option(
+    "--lease-namespace",
+    default="default",
+    show_default=True,
+    help="Where the lease and the kill switch are; with Helm, that of the release.",
+)
 @click.option("--lease-name", default="backstop", show_default=True)
 @click.option("--shards", default=1, show_default=True, type=click.IntRange(1, 64))
 @click.option("--url", default="", metavar="URL", help="Where the operator answers /readyz.")

@@ -32,7 +32,7 @@ _NARROWEST = 60
     "--lease-namespace",
     default="default",
     show_default=True,
-    help="Where the operator has its lease and its kill switch.",
+    help="Where the lease and the kill switch are; with Helm, that of the release.",
 )
 @cluster_options
 def explain(

@@ -19,7 +19,12 @@ import click
 @click.option(
     "-n", "--namespace", "namespaces", multiple=True, help="Watch only this; may be repeated."
 )
-@click.option("--lease-namespace", default="default", show_default=True)
+@click.option(
+    "--lease-namespace",
+    default="default",
+    show_default=True,
+    help="Where the lease and the kill switch are.",
+)
 @click.option("--lease-name", default="backstop", show_default=True)
 @click.option(
     "--shard",

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 )
 @click.option("--config", type=click.Path(path_type=Path), help="Not read; as for run.")
 @click.option("-n", "--namespace", "namespaces", multiple=True, help="Only monitors in this.")
-@click.option("--lease-namespace", default="default", show_default=True)
+@click.option(
+    "--lease-namespace",
+    default="default",
+    show_default=True,
+    help="Where the lease and the kill switch are; with Helm, that of the release.",
+)
 @click.option("--lease-name", default="backstop", show_default=True)
 @click.option("--shards", default=1, show_default=True, type=click.IntRange(1, 64))
 @click.option(

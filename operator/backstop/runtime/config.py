@@ -29,6 +29,8 @@ from backstop.ports import InvalidError
 _SAID: Final = {
     "extra_forbidden": "there is no such key; docs/configuration.md lists all",
     "missing": "is required",
+    "url_parsing": "write a URL, for example http://prometheus.monitoring:9090",
+    "url_scheme": "write a URL with http:// or https://",
     "string_type": "write it as text, in quotes",
     "int_type": "write a whole number",
     "model_type": "write its keys below it; docs/configuration.md lists them",

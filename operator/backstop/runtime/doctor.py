@@ -127,7 +127,8 @@ class Doctor:
         try:
             lease = await self.api.get(path)
         except NotFoundError:
-            return Finding(subject, "does not exist: no replica has begun to act yet")
+            said = "does not exist: no replica has begun to act yet"
+            return Finding(subject, f"{said}, or --lease-namespace names another place")
         except OutsideError as error:
             return Finding(subject, str(error))
         holder = lease.get("spec", {}).get("holderIdentity") or ""

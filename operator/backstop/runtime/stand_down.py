@@ -9,7 +9,6 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from backstop.adapters.notify.events import EventRecorder
@@ -57,7 +56,7 @@ async def stand_down(api: KubeApi, plan: Plan, say: Callable[[str], None]) -> li
     """
     for name in plan.deployments:
         await _stop(api, plan.home, name, say)
-    await _readable(api, plan)
+    await _look_for(api, plan)
     identity = f"stand-down-{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
     leases = [Lease(api, plan.home, name, identity) for name in plan.leases]
     holding = [asyncio.create_task(_hold(one)) for one in leases]
@@ -83,11 +82,24 @@ async def _stop(api: KubeApi, namespace: str, name: str, say: Callable[[str], No
         say(f"scaled Deployment {name} to 0")
 
 
-async def _readable(api: KubeApi, plan: Plan) -> None:
-    """Read each lease once: one that cannot be read would look as if a replica renewed it."""
+async def _look_for(api: KubeApi, plan: Plan) -> None:
+    """Read each lease once, as one that cannot be read would look as if a replica renewed it.
+
+    Raises:
+        OutsideError: one cannot be read; or there is none, and nothing else says where replicas
+            run, so that they may go on in another namespace while their traffic is put back.
+    """
+    absent: list[str] = []
     for name in plan.leases:
-        with suppress(NotFoundError):
+        try:
             await api.get(namespaced("coordination.k8s.io/v1", plan.home, "leases", name))
+        except NotFoundError:
+            absent.append(name)
+    if absent and not plan.deployments:
+        raise OutsideError(
+            f"there is no lease {plan.home}/{absent[0]}, so replicas may run elsewhere: say where"
+            " with --lease-namespace and --lease-name, or name their --deployment"
+        )
 
 
 async def _hold(lease: Lease) -> None:

@@ -20,7 +20,7 @@ from backstop.core.signals.threshold import Threshold
 
 
 def check(*manifests: object) -> Result:
-    text = yaml.safe_dump_all(json.loads(json.dumps(manifests)))
+    text = "\n---\n".join(map(json.dumps, manifests))
     return CliRunner().invoke(main, ["check", "-"], input=text)
 
 
@@ -121,6 +121,15 @@ def test_selectors_that_nobody_wrote_are_told(changes, line):
     if "both" in line:
         manifest["spec"]["preset"] = "backstop"
         assert check(manifest).output == said
+
+
+@pytest.mark.parametrize("written", ["no", "1.10", "1234e56"])
+def test_text_that_yaml_takes_for_something_else_is_not_guessed(written):
+    """`"1.1"` for 1.10 would be a label that no series has: the advice names no such text."""
+    text = yaml.safe_dump(monitor(changed(FULL, {"target.metricLabels": {"version": "WRITTEN"}})))
+    result = CliRunner().invoke(main, ["check", "-"], input=text.replace("WRITTEN", written))
+    assert result.output.endswith(" is not text; put it in quotes, exactly as it is written\n")
+    assert result.output.count("\n") == 1
 
 
 def test_all_problems_are_found_at_once():

@@ -284,3 +284,22 @@ def test_server_that_is_down_is_told(cluster: Cluster):
         "Error: get modelmonitors demo/fraud: cannot connect to the API server;"
         " its address is http://127.0.0.1:9\n"
     )
+
+
+@pytest.mark.parametrize("name", ["", "mm/fraud", "fraud/status", "fraud?x", "../fraud"])
+def test_name_that_is_none_is_told(cluster: Cluster, name):
+    """As of a variable that is not set: nothing but a name reaches the path of a request."""
+    cluster.monitor()
+    result = cluster.run("approve", name)
+    assert result.output == (
+        f'Error: "{name}" is not the name of a ModelMonitor: write the name alone, for example'
+        " fraud\n"
+    )
+    assert result.exit_code == 1
+
+
+def test_namespace_that_is_none_is_told(cluster: Cluster):
+    """Before anything is asked."""
+    result = cluster.run("approve", "fraud", "-n", "a/b")
+    assert result.output == 'Error: "a/b" is not the name of a namespace\n'
+    assert result.exit_code == 1

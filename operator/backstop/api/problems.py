@@ -228,6 +228,10 @@ def _path(location: _Location) -> str:
     return "".join(parts).removeprefix(".")
 
 
+def _article(noun: str) -> str:
+    return "an" if noun[0] in "aeio" else "a"
+
+
 def _said(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
@@ -279,9 +283,12 @@ def _not_written_as(detail: ErrorDetails, node: Schema) -> str:
     form = FORMS.get(str(pattern))
     value = detail["input"]
     if form is not None:
-        return f"{_said(value)} is not a {form.name}; write {form.advice}"
+        return f"{_said(value)} is not {_article(form.name)} {form.name}; write {form.advice}"
     if detail["type"] == "string_type" and not isinstance(value, dict | list):
-        return f"{_said(value)} is not text; put it in quotes: {_said(str(value))}"
+        # YAML has made 1.1 of 1.10 and false of no: what was written is not known any more.
+        exact = type(value) is int
+        how = f": {_said(str(value))}" if exact else ", exactly as it is written"
+        return f"{_said(value)} is not text; put it in quotes{how}"
     return "must be text that is not empty"
 
 

@@ -5,6 +5,7 @@ status 1. Requests of a person are annotations, written under the version that w
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -23,6 +24,8 @@ WAIT: Final = 10.0
 """Seconds for which a command waits for the operator's answer."""
 
 _POLL: Final = 0.25
+_PLAIN: Final = re.compile(r"[A-Za-z0-9]([-.A-Za-z0-9]*[A-Za-z0-9])?")
+"""What may stand in a path; capitals too, for which the cluster then knows a near name."""
 _POD_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -66,6 +69,8 @@ async def _ask(access: Access, work: "Callable[[KubeApi, str], Awaitable[T]]") -
     from backstop.adapters.kube import KubernetesApi
     from backstop.ports import OutsideError, UnavailableError
 
+    if access.namespace is not None and not _PLAIN.fullmatch(access.namespace):
+        raise click.ClickException(f'"{access.namespace}" is not the name of a namespace')
     api = await KubernetesApi.connect(kubeconfig=access.kubeconfig, context=access.context)
     try:
         return await work(api, access.namespace or _namespace(access))
@@ -106,6 +111,10 @@ async def read_monitor(api: "KubeApi", namespace: str, name: str) -> Json:
     """
     from backstop.ports import NotFoundError, UnknownKindError
 
+    if not _PLAIN.fullmatch(name):
+        raise click.ClickException(
+            f'"{name}" is not the name of a ModelMonitor: write the name alone, for example fraud'
+        )
     try:
         return await api.get(monitor_path(namespace, name))
     except UnknownKindError:

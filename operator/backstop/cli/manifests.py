@@ -4,6 +4,8 @@ A key that is written twice is refused: the last one would win, in silence, and 
 a line ``---`` between them would become one.
 """
 
+import re
+
 import yaml
 
 
@@ -27,6 +29,12 @@ class _Loader(yaml.CSafeLoader):
                     raise yaml.constructor.ConstructorError(None, None, said, key.start_mark)
                 seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
+
+
+# For kubectl a commit such as 1234e56 is a number; for the library only with a dot in it.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+"), list("-+0123456789")
+)
 
 
 def load(data: bytes) -> list[object]:

@@ -96,6 +96,16 @@ def test_one_that_fails_does_not_keep_the_others(broken: Cluster):
     assert "demo/other: let go" in done.output
 
 
+def test_a_namespace_without_rights_does_not_keep_the_others(broken: Cluster):
+    """One that was deleted has lost its Role; traffic elsewhere is put back all the same."""
+    refused = Fault("list", "namespaces/gone/modelmonitors", status=403, message="no rights")
+    broken.faults.append(refused)
+    done = broken.run("stand-down", "-n", "gone", "-n", "demo")
+    assert done.exit_code == 1
+    assert "all monitors in gone: list modelmonitors gone: no rights" in done.output
+    assert weights(broken) == {"fraud": 100, "fraud-next": 0, "simple": 0}
+
+
 def test_a_conflict_is_read_again(broken: Cluster):
     """Somebody may edit a monitor at that very moment."""
     broken.faults.append(Fault("patch", "modelmonitors/fraud/status", status=409))
@@ -127,7 +137,7 @@ def test_without_the_definitions_there_is_nothing_to_do(cluster: Cluster):
     cluster.add(LEASES, {"metadata": {"name": "backstop"}, "spec": {}})
     cluster.faults.append(
         Fault(
-            "get",
+            "list",
             "modelmonitors",
             status=404,
             message="the server could not find the requested resource",

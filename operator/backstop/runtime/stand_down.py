@@ -17,7 +17,14 @@ from backstop.adapters.traffic.registry import Routers
 from backstop.api import API_VERSION
 from backstop.core.messages import Notification
 from backstop.core.standing_down import stood_down
-from backstop.ports import ConflictError, KubeApi, NotFoundError, OutsideError, UnknownKindError
+from backstop.ports import (
+    ConflictError,
+    ForbiddenError,
+    KubeApi,
+    NotFoundError,
+    OutsideError,
+    UnknownKindError,
+)
 from backstop.runtime.journal import Journal
 from backstop.runtime.lease import Lease
 from backstop.runtime.publish import Publisher
@@ -129,7 +136,7 @@ async def _let_go_of_all(
     publisher = Publisher(api, events, _Nobody())
     left: list[str] = []
     try:
-        for record in await _monitors(api, namespaces):
+        for record in await _monitors(api, namespaces, left):
             try:
                 note = await _let_go(api, record, publisher)
             except OutsideError as error:
@@ -142,13 +149,19 @@ async def _let_go_of_all(
     return left
 
 
-async def _monitors(api: KubeApi, namespaces: Sequence[str]) -> list[Record]:
+async def _monitors(api: KubeApi, namespaces: Sequence[str], left: list[str]) -> list[Record]:
+    """List all monitors; one of several namespaces in which that is forbidden goes to ``left``."""
     found: list[Record] = []
     for namespace in namespaces or ("",):
         try:
             items = await api.list(collection(API_VERSION, "modelmonitors", namespace))
         except UnknownKindError:
             return found
+        except ForbiddenError as error:
+            if len(namespaces) <= 1:
+                raise
+            left.append(f"all monitors in {namespace}: {error}")
+            continue
         found.extend(record_of(one, {}) for one in items)
     return found
 

@@ -32,11 +32,20 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _HIGHEST_PORT: Final = 65_535
 _LOCALHOST: Final = "localhost"
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
-# Those that are not link-local: AWS on IPv6, Alibaba, Azure, Oracle.
+# Those that are not link-local: AWS, the credentials of EKS, Google and Scaleway on IPv6; Alibaba,
+# Azure, Oracle.
 _METADATA: Final = frozenset(
     map(
         ipaddress.ip_address,
-        ("fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192"),
+        (
+            "fd00:ec2::254",
+            "fd00:ec2::23",
+            "fd20:ce::254",
+            "fd00:42::42",
+            "100.100.100.200",
+            "168.63.129.16",
+            "192.0.0.192",
+        ),
     )
 )
 

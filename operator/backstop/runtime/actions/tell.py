@@ -74,7 +74,8 @@ class CallProgram:
         asked = step.of.call_webhook if step.of else None
         if asked is None:
             return Plan("", refusal="the step names no webhook")
-        return Plan(asked.url[:253], after=asked.payload[:1024])
+        # Without the query, which may hold a token: this is shown in status, Events and the log.
+        return Plan(asked.url.split("?", 1)[0][:253], after=asked.payload[:1024])
 
     async def change(self, view: View, action: Action, learn: Learn, facts: Facts | None) -> str:  # noqa: ARG002 - the port's signature
         """Call once; a repetition carries the same idempotency key."""

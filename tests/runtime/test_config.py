@@ -117,6 +117,8 @@ def test_everything_can_be_said(write):
         ("budgets: {blastRadiusAtLeast: 0}", "budgets.blastRadiusAtLeast: Input should be "),
         ("killSwitch: Stop_All", "killSwitch: write lower-case letters, digits and -"),
         ("sources: {a: {}}", "sources.a.url: is required"),
+        ("sources: {a: {url: 'http://x/?y=1'}}", "sources.a.url: leave out what begins with ? or"),
+        ("sources: {a: {url: 'http://x/#y'}}", "sources.a.url: leave out what begins with ? or #"),
         (
             "sources: {default: {tenantLabel: a-b}}",
             "sources.default.tenantLabel: write letters, digits and _, without a digit in front",

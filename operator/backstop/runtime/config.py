@@ -67,6 +67,12 @@ def _host(text: str) -> str:
     return text
 
 
+def _plain(url: HttpUrl) -> HttpUrl:
+    if url.query is not None or url.fragment is not None:
+        raise ValueError("leave out what begins with ? or #: paths of the query API are appended")
+    return url
+
+
 def _destination(url: str) -> str:
     try:
         return parse(url).url
@@ -81,7 +87,7 @@ Count = Annotated[int, Field(ge=1, le=100_000, strict=True)]
 class SourceConfig(_ConfigModel):
     """One Prometheus-compatible server."""
 
-    url: HttpUrl
+    url: Annotated[HttpUrl, AfterValidator(_plain)]
     """Where it is."""
 
     timeout: Duration = "5s"

@@ -372,3 +372,10 @@ def test_memory_does_not_grow_with_the_record(server: RecordServer, past: Past):
     _peak(past, LONGEST)  # what is imported and cached once
     short = _peak(past, 2 * LONGEST)
     assert _peak(past, 20 * LONGEST) < 2 * short
+
+
+def test_a_long_window_of_raw_samples_is_written_in_seconds():
+    """It is told from an expression like a short one."""
+    assert reading_module._raw("a[500ms]") == ("a", 0.5)
+    assert reading_module._raw("a[5184000s]") == ("a", 5_184_000.0)
+    assert reading_module._raw("rate(a[5184000s])") is None

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstop.core.measurement import Question, raw_samples
-from backstop.core.promql import PromqlError, confine, is_selector, require_selector
+from backstop.core.promql import PromqlError, confine, duration, is_selector, require_selector
 
 NASTY = 'a"b\\c\nd{}é'
 
@@ -64,6 +64,16 @@ def test_ranges_keep_their_milliseconds():
     assert asked == 'rate(a{x="1"}[1500ms] offset 1m) + max_over_time(b{x="1"}[250ms] @ 12.500)'
     assert confine("a[1001ms]", {}) == "a{}[1001ms]"
     assert confine("rate(a{b='[5m]'}[1500ms])", {}) == 'rate(a{b="[5m]"}[1500ms])'
+
+
+def test_ranges_and_offsets_may_be_longer_than_fifty_days():
+    """More milliseconds than 32 bits hold are no number for the parser, so seconds are written."""
+    for text in ("60d", "1y"):
+        assert confine(f"a offset {text}", {}) == confine(f"a{{}} offset {text}", {})
+        assert confine(f"a[5m] offset -{text}", {"x": "1"}).startswith('a{x="1"}[5m] offset -')
+    assert [duration(one) for one in (0.0, 0.25, 90.0)] == ["1ms", "250ms", "90000ms"]
+    assert [duration(one) for one in (4294967.295, 4294967.296)] == ["4294967295ms", "4294967s"]
+    confine(f"rate(a[{duration(60 * 86_400.0)}])", {})
 
 
 def test_text_that_looks_like_a_placeholder_stays_as_it_is():

@@ -72,7 +72,7 @@ def test_the_examples_are_of_every_kind():
     )
 
 
-@pytest.mark.parametrize("window", [None, "500ms", "1500ms", "90s"])
+@pytest.mark.parametrize("window", [None, "500ms", "1500ms", "90s", "60d"])
 @pytest.mark.parametrize("signal", documented(), ids=lambda one: one["name"])
 def test_each_question_of_each_kind_is_confined(signal: dict[str, Any], window: str | None):
     """Raw samples, expressions, both arms, the past: one matcher more in every selector.

@@ -111,5 +111,5 @@ def raw_samples(selector: str, labels: Mapping[str, str], window: float) -> Ques
         PromqlError: ``selector`` is not a plain selector.
     """
     promql.require_selector(selector)
-    milliseconds = max(1, round(window * 1000))
-    return Question(f"{promql.confine(selector, labels)}[{milliseconds}ms]", raw=True)
+    asked = f"{promql.confine(selector, labels)}[{promql.duration(window)}]"
+    return Question(asked, raw=True)

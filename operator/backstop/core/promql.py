@@ -69,6 +69,7 @@ _PLACEHOLDER: Final = re.compile(
 )
 _RANGE: Final = re.compile(r"\[[^\]]*\]")
 _MILLISECOND: Final = timedelta(milliseconds=1)
+_TOO_MANY: Final = 2**32
 _PLAIN_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
@@ -130,7 +131,7 @@ def _grouping(node: promql_parser.Expr) -> Iterator[str]:
 
 
 def _modifiers(node: promql_parser.VectorSelector) -> str:
-    offset = "" if node.offset is None else f" offset {node.offset.total_seconds() * 1000:.0f}ms"
+    offset = "" if node.offset is None else f" offset {node.offset.total_seconds():.0f}s"
     at = "" if node.at is None else f" {node.at}"
     return offset + at
 
@@ -152,6 +153,15 @@ def _label(name: str) -> str:
 def _quoted(value: str) -> str:
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
+
+
+def duration(seconds: float) -> str:
+    """Return a range as it is written: in milliseconds, at least one.
+
+    The parser takes no more of them than 32 bits hold; longer ranges are in whole seconds.
+    """
+    milliseconds = max(1, round(seconds * 1000))
+    return f"{milliseconds}ms" if milliseconds < _TOO_MANY else f"{round(seconds)}s"
 
 
 def confine(expression: str, labels: Mapping[str, str]) -> str:

@@ -26,7 +26,7 @@ from backstop.core.samples import Reading, Series
 MAX_SAMPLES: Final = 4_000_000
 """More samples than this of one selector are not kept: its window is too long for raw samples."""
 
-_RAW: Final = re.compile(r"(?P<selector>.*)\[(?P<window>[0-9]+)ms\]", re.DOTALL)
+_RAW: Final = re.compile(r"(?P<selector>.*)\[(?P<window>[0-9]+)(?P<unit>ms|s)\]", re.DOTALL)
 _HALF: Final = 0.0005
 """Times have milliseconds, so half of one is enough to tell them apart."""
 
@@ -284,7 +284,8 @@ def _raw(query: str) -> tuple[str, float] | None:
         is_plain = promql.is_selector(found["selector"])
     except promql.PromqlError:
         return None
-    return (found["selector"], int(found["window"]) / 1000) if is_plain else None
+    window = int(found["window"]) / (1000 if found["unit"] == "ms" else 1)
+    return (found["selector"], window) if is_plain else None
 
 
 def _returns_ranges(query: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Final, NamedTuple, Self
 import numpy as np
 from pydantic import Field
 
+from backstop.core import promql
 from backstop.core.cel import cel
 from backstop.core.drifting import also, short
 from backstop.core.measurement import (
@@ -136,7 +137,7 @@ class DataQuality(Rule):
 
     def questions(self, subject: Subject, window: float) -> Mapping[str, Question]:
         """Return how many values there are and were; see :meth:`Rule.questions`."""
-        said, labels = f"{max(1, round(window * 1000))}ms", subject.labels
+        said, labels = promql.duration(window), subject.labels
         by_bucket = self.out_of_range is not None or self.sentinel is not None
         now = self.features.asks(labels, said, whole=by_bucket)
         asked = {role: Question(text, window / _KEPT_PART) for role, text in now.items()}

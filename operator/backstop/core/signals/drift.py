@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Final, Self
 
 from pydantic import Field
 
+from backstop.core import promql
 from backstop.core.cel import cel
 from backstop.core.drifting import (
     Table,
@@ -181,7 +182,7 @@ class Drift(Rule):
 
     def questions(self, subject: Subject, window: float) -> Mapping[str, Question]:
         """Return what to ask about both sides; see :meth:`Rule.questions`."""
-        said, keep = f"{max(1, round(window * 1000))}ms", window / _KEPT_PART
+        said, keep = promql.duration(window), window / _KEPT_PART
         asked = {_CURRENT: Question(self.watched.asks(subject.labels, said), keep)}
         if self.reference.stable and subject.beside is not None:
             asked[_STABLE] = Question(self.watched.asks(subject.beside, said), keep)

@@ -176,7 +176,7 @@ class Performance(Rule):
 
     def questions(self, subject: Subject, window: float) -> Mapping[str, Question]:
         """Return what is known of the truth, and the proxy; see :meth:`Rule.questions`."""
-        labels, recent = subject.labels, _milliseconds(window)
+        labels, recent = subject.labels, promql.duration(window)
         asked = {
             role: self._truth(selector, label, labels, window)
             for role, (selector, label) in self.feedback.counters.items()
@@ -191,12 +191,12 @@ class Performance(Rule):
 
     def _truth(self, selector: str, label: str, labels: Mapping[str, str], window: float) -> str:
         if self.cohort_label is None:
-            return summed_increase(selector, labels, _milliseconds(window), "", by=label)
+            return summed_increase(selector, labels, promql.duration(window), "", by=label)
         # A counter of a cohort is born with it, often with all of its events at once, of which an
         # increase misses the first; the highest value misses those before a reset. The larger one
         # is the better count.
         promql.require_selector(selector)
-        seen = f"{promql.confine(selector, labels)}[{_milliseconds(window + self.mature)}]"
+        seen = f"{promql.confine(selector, labels)}[{promql.duration(window + self.mature)}]"
         by = ", ".join(filter(None, (label, self.cohort_label)))
         larger = f"increase({seen}) > max_over_time({seen}) or max_over_time({seen})"
         return f"sum by ({by}) ({larger})"
@@ -344,7 +344,3 @@ def _waiting(until: float, why: str) -> Missing:
         return Missing(UnknownReason.WARMING_UP, why)
     said = datetime.fromtimestamp(until, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
     return Missing(UnknownReason.WARMING_UP, f"{why}; there can be a verdict from {said} on")
-
-
-def _milliseconds(duration: float) -> str:
-    return f"{max(1, round(duration * 1000))}ms"

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import Field
 
+from backstop.core import promql
 from backstop.core.cel import Part, cel
 from backstop.core.measurement import (
     Measured,
@@ -187,7 +188,7 @@ class Resource(Rule):
 
     def questions(self, subject: Subject, window: float) -> Mapping[str, Question]:
         """Return the questions of what is measured; see :meth:`Rule.questions`."""
-        asked = self.level.asks(_pods(subject), f"{max(1, round(window * 1000))}ms")
+        asked = self.level.asks(_pods(subject), promql.duration(window))
         return {role: Question(text, window / _KEPT_PART) for role, text in asked.items()}
 
     def measure(self, asked: Asked, _tally: Tally) -> Measured:

@@ -72,6 +72,22 @@ def test_lint_finds_nothing(helm: Helm, name: str) -> None:
             },
             "would be sent unencrypted",
         ),
+        ({"sources": {"default": {"url": "http://p:65536"}}}, "no port from 1 to 65535"),
+        ({"notifications": {"url": "https://a:0/x"}}, "notifications.url: a:0 has no port"),
+        *(
+            ({"webhooks": {"allowedHosts": [host], "signingKey": {"secret": "s"}}}, said)
+            for host, said in (
+                ("a..example.com", '"a..example.com" is no host: write for example'),
+                ("-a", '"-a" is no host'),
+                ("a:", '"a:" is no host'),
+                ("127.1", '"127.1" is no host'),
+                ("*.10.0.0.7", '"*.10.0.0.7" is no host'),
+                ("[::1", '"[::1" is no host'),
+                ("a:65536", "a:65536 has no port from 1 to 65535"),
+            )
+        ),
+        ({"networkPolicy": {"apiServer": {"ports": []}}}, "ports"),
+        ({"podLabels": {"app.kubernetes.io/name": "a"}}, "podLabels must not set app.kubernetes"),
         ({"prometheusRule": {"enabled": True}}, "needs the CRDs of the Prometheus operator"),
         ({"serviceMonitor": {"enabled": True}}, "needs the CRDs of the Prometheus operator"),
     ],
@@ -308,3 +324,17 @@ def test_the_configuration_is_one_that_the_operator_reads(helm: Helm) -> None:
     assert str(source.bearer_token_file) == "/etc/backstop/sources/default/token"
     assert read.targets == ["Deployment", "StatefulSet"]
     assert not read.secret_changes
+
+
+def test_hosts_and_addresses_of_any_form_pass(helm: Helm) -> None:
+    """What the operator reads is not refused by the chart."""
+    hosts = ["a.example.com", "A.b.:8443", "a_b.ns.svc", "*.b.com:1", "[::1]:80", "10.0.0.7:8443"]
+    values: dict[str, Any] = {
+        "webhooks": {"allowedHosts": hosts, "signingKey": {"secret": "s"}},
+        "notifications": {"url": "http://[fd00::1]:8080?x=1/2:99999"},
+        "sources": {"default": {"url": "http://[fd00::2]:9090/a:99999/b"}},
+    }
+    (config,) = of("ConfigMap", helm.render(values))
+    read = yaml.safe_load(config["data"]["config.yaml"])
+    assert read["webhooks"]["allowedHosts"] == hosts
+    assert read["sources"]["default"]["url"] == "http://[fd00::2]:9090/a:99999/b"

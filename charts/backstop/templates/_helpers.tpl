@@ -188,10 +188,37 @@ concurrentWrites: {{ .Values.concurrentWrites }}
 {{- fail (printf "sources.%s.bearerToken would be sent unencrypted: write an https URL" $name) -}}
 {{- end -}}
 {{- end -}}
+{{- range $name, $source := .Values.sources -}}
+{{- include "backstop.checkPort" (dict "key" (printf "sources.%s.url" $name) "text" (index (splitList "/" $source.url) 2)) -}}
+{{- end -}}
+{{- with .Values.notifications.url -}}
+{{- include "backstop.checkPort" (dict "key" "notifications.url" "text" (index (splitList "/" (splitList "?" . | first)) 2)) -}}
+{{- end -}}
+{{- range .Values.webhooks.allowedHosts -}}
+{{- $host := regexReplaceAll "(^\\*\\.)|(:[0-9]*$)" . "" | trimSuffix "." -}}
+{{- $number := regexMatch "(^|\\.)[0-9]+$" $host -}}
+{{- if or (hasSuffix ":" .) (and $number (hasPrefix "*" .)) (not (regexMatch (ternary "^([0-9]{1,3}\\.){3}[0-9]{1,3}$" "^(\\[[0-9a-fA-F:.]+\\]|[a-zA-Z0-9_]([a-zA-Z0-9_-]*[a-zA-Z0-9_])?(\\.[a-zA-Z0-9_]([a-zA-Z0-9_-]*[a-zA-Z0-9_])?)*)$" $number) $host)) -}}
+{{- fail (printf "webhooks.allowedHosts: %q is no host: write for example hooks.example.com, 10.0.0.7:8443 or *.example.com" .) -}}
+{{- end -}}
+{{- include "backstop.checkPort" (dict "key" "webhooks.allowedHosts" "text" .) -}}
+{{- end -}}
+{{- range $label := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "backstop.dev/shard" -}}
+{{- if hasKey $.Values.podLabels $label -}}
+{{- fail (printf "podLabels must not set %s: pods are found by it" $label) -}}
+{{- end -}}
+{{- end -}}
 {{- if and .Values.prometheusRule.enabled (not (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1")) -}}
 {{- fail "prometheusRule.enabled needs the CRDs of the Prometheus operator (monitoring.coreos.com/v1) in the cluster; without them load charts/backstop/rules/*.yaml into Prometheus" -}}
 {{- end -}}
 {{- if and .Values.serviceMonitor.enabled (not (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1")) -}}
 {{- fail "serviceMonitor.enabled needs the CRDs of the Prometheus operator (monitoring.coreos.com/v1) in the cluster; the pods are annotated for scraping without it" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Fails unless what stands behind the last colon of `text`, a host, is a port. */}}
+{{- define "backstop.checkPort" -}}
+{{- $port := regexFind ":[0-9]+$" .text | trimPrefix ":" | default "80" | atoi -}}
+{{- if or (lt $port 1) (gt $port 65535) -}}
+{{- fail (printf "%s: %s has no port from 1 to 65535" .key .text) -}}
 {{- end -}}
 {{- end -}}

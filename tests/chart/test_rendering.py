@@ -338,3 +338,39 @@ def test_hosts_and_addresses_of_any_form_pass(helm: Helm) -> None:
     read = yaml.safe_load(config["data"]["config.yaml"])
     assert read["webhooks"]["allowedHosts"] == hosts
     assert read["sources"]["default"]["url"] == "http://[fd00::2]:9090/a:99999/b"
+
+
+# Names and places
+
+
+def hooks(helm: Helm, values: Any) -> dict[str, Object]:
+    """Return what the hooks of a release `backstop` are made of, by kind and name."""
+    flags = ("backstop", str(CHART), "--namespace", "ops", *MONITORING)
+    found = yaml.safe_load_all(helm.run("template", *flags, values=values))
+    return {
+        f"{one['kind']}/{one['metadata']['name']}": one
+        for one in found
+        if one and "helm.sh/hook" in (one["metadata"].get("annotations") or {})
+    }
+
+
+def test_the_network_policy_covers_the_hooks(helm: Helm) -> None:
+    """Where all else is denied, an uninstall still reaches the API server."""
+    (policy,) = of("NetworkPolicy", helm.render(TENANTS))
+    (selected,) = policy["spec"]["podSelector"]["matchExpressions"]
+    names = {
+        (one.get("spec", {}).get("template") or one)["metadata"]["labels"]["app.kubernetes.io/name"]
+        for key, one in hooks(helm, TENANTS).items()
+        if key.startswith(("Job/", "Pod/"))
+    }
+    assert {"backstop", *names} == set(selected["values"])
+    readers = policy["spec"]["ingress"][0]["from"]
+    assert readers[0] == {"namespaceSelector": {}}
+    assert "backstop-doctor" in json.dumps(readers[1])
+
+
+def test_no_ports_is_not_all_ports(helm: Helm) -> None:
+    """An empty list of the policy closes what it leaves out, and nothing is opened by it."""
+    values = {"networkPolicy": {"enabled": True, "ports": []}}
+    (policy,) = of("NetworkPolicy", helm.render(values))
+    assert all(one["ports"] for one in policy["spec"]["egress"])

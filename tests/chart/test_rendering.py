@@ -374,3 +374,87 @@ def test_no_ports_is_not_all_ports(helm: Helm) -> None:
     values = {"networkPolicy": {"enabled": True, "ports": []}}
     (policy,) = of("NetworkPolicy", helm.render(values))
     assert all(one["ports"] for one in policy["spec"]["egress"])
+
+
+@pytest.mark.parametrize(
+    ("release", "values", "name"),
+    [
+        ("backstop", {}, "backstop"),
+        ("a", {}, "a-backstop"),
+        ("a", {"nameOverride": "guard"}, "a-guard"),
+        ("guard-a", {"nameOverride": "guard"}, "guard-a"),
+        ("a", {"fullnameOverride": "ours"}, "ours"),
+        ("a" * 53, {}, "a" * 40),
+    ],
+)
+def test_names_can_be_chosen(helm: Helm, release: str, values: Any, name: str) -> None:
+    """So that two releases in one cluster do not claim the same cluster roles."""
+    flags = (release, str(CHART), "--namespace", "ops", *MONITORING)
+    text = helm.run("template", *flags, values={**EVERYTHING, **values})
+    ours = {
+        one["metadata"]["name"]
+        for one in yaml.safe_load_all(text)
+        if one and one["kind"] != "CustomResourceDefinition"
+    }
+    assert all(one == name or one.startswith(f"{name}-") for one in ours)
+    assert all(len(one) <= 63 for one in ours)
+
+
+def test_pods_of_hooks_run_where_the_operator_may(helm: Helm) -> None:
+    """On tainted nodes, beside injected proxies, or under a quota an uninstall must not hang."""
+    rendered = helm.render(EVERYTHING, *MONITORING)
+    (wanted, *_) = of("Deployment", rendered)
+    template = wanted["spec"]["template"]
+    found = hooks(helm, EVERYTHING)
+    job, doctor = found["Job/backstop-stand-down"], found["Pod/backstop-doctor"]
+    for pod in (job["spec"]["template"], doctor):
+        for key in ("tolerations", "nodeSelector", "priorityClassName", "imagePullSecrets"):
+            assert pod["spec"][key] == template["spec"][key]
+        assert pod["metadata"]["labels"]["team"] == "platform"
+        assert pod["metadata"]["annotations"]["team"] == "platform"
+        (ours,), (theirs,) = pod["spec"]["containers"], template["spec"]["containers"]
+        for key in ("resources", "env", "volumeMounts"):
+            assert ours[key] == theirs[key]
+        assert pod["spec"]["volumes"] == template["spec"]["volumes"]
+
+
+def test_without_rbac_no_role_is_made_at_all(helm: Helm) -> None:
+    """Whoever installs may have no right to make roles, also not at the uninstall."""
+    values = {"rbac": {"create": False, "aggregate": False}}
+    kinds = {name.partition("/")[0] for name in hooks(helm, values)}
+    assert kinds == {"Job", "Pod"}
+    assert {one["kind"] for one in helm.render(values)}.isdisjoint({"Role", "ClusterRole"})
+
+
+def test_standing_down_says_what_it_waits_for_before_its_time_is_over(helm: Helm) -> None:
+    """A Job that runs out of time takes its pod, and what that has said, with it."""
+    job = hooks(helm, {"standDown": {"timeoutSeconds": 100}})["Job/backstop-stand-down"]
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert job["spec"]["activeDeadlineSeconds"] == 100
+    assert "--timeout=50s" in container["args"]
+
+
+def test_the_doctor_may_try_a_monitor_under_the_admission_policy(helm: Helm) -> None:
+    """The policy asks whether the account may patch what the trial names, in any scope."""
+    rules = hooks(helm, TENANTS)["Role/backstop-doctor"]["rules"]
+    named = {(one["resources"][0], *one.get("resourceNames", ()), *one["verbs"]) for one in rules}
+    patched = {("deployments", "doctor", "patch"), ("httproutes", "doctor", "patch")}
+    assert named == {("modelmonitors", "create"), *patched}
+    (rule,) = hooks(helm, {})["Role/backstop-doctor"]["rules"]
+    assert rule["verbs"] == ["create"]
+
+
+def test_own_annotations_win(helm: Helm) -> None:
+    """Who scrapes by other means can say so; no key stands twice."""
+    text = helm.run(
+        "template",
+        "backstop",
+        str(CHART),
+        "--show-only",
+        "templates/deployment.yaml",
+        values={"podAnnotations": {"prometheus.io/scrape": "false"}},
+    )
+    assert text.count("prometheus.io/scrape:") == 1
+    annotations = yaml.safe_load(text)["spec"]["template"]["metadata"]["annotations"]
+    assert annotations["prometheus.io/scrape"] == "false"
+    assert "checksum/config" in annotations

@@ -64,6 +64,9 @@ EVERYTHING: Final[dict[str, Any]] = {
     "podLabels": {"team": "platform"},
     "image": {"repository": "registry.example.com/backstop", "digest": f"sha256:{'0' * 64}"},
     "imagePullSecrets": [{"name": "pull"}],
+    "extraEnv": [{"name": "SSL_CERT_FILE", "value": "/certificates/ca.crt"}],
+    "extraVolumes": [{"name": "certificates", "configMap": {"name": "certificates"}}],
+    "extraVolumeMounts": [{"name": "certificates", "mountPath": "/certificates"}],
     "crds": {"keep": False},
 }
 

@@ -1,8 +1,11 @@
 {{- define "backstop.fullname" -}}
-{{- if contains "backstop" .Release.Name -}}
+{{- $name := .Values.nameOverride | default "backstop" -}}
+{{- if .Values.fullnameOverride -}}
+{{ .Values.fullnameOverride }}
+{{- else if contains $name .Release.Name -}}
 {{ .Release.Name | trunc 40 | trimSuffix "-" }}
 {{- else -}}
-{{ printf "%s-backstop" .Release.Name | trunc 40 | trimSuffix "-" }}
+{{ printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" }}
 {{- end -}}
 {{- end -}}
 
@@ -142,11 +145,17 @@ concurrentWrites: {{ .Values.concurrentWrites }}
       {{- end }}
 - name: tmp
   emptyDir: {medium: Memory, sizeLimit: 16Mi}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{- define "backstop.mounts" -}}
 - {name: config, mountPath: /etc/backstop, readOnly: true}
 - {name: tmp, mountPath: /var/lib/backstop}
+{{- with .Values.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{- define "backstop.commonArgs" -}}
@@ -167,6 +176,18 @@ concurrentWrites: {{ .Values.concurrentWrites }}
   valueFrom: {fieldRef: {fieldPath: status.podIP}}
 - name: POD_NAMESPACE
   valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Where pods run, those of the hooks, too. */}}
+{{- define "backstop.placement" -}}
+{{- range $key := list "imagePullSecrets" "priorityClassName" "nodeSelector" "tolerations" "affinity" }}
+{{- with index $.Values $key }}
+{{ dict $key . | toYaml }}
+{{- end }}
+{{- end }}
 {{- end -}}
 
 {{/* Mistakes that a schema cannot tell: each fails the command with a sentence. */}}

@@ -458,3 +458,30 @@ def test_own_annotations_win(helm: Helm) -> None:
     annotations = yaml.safe_load(text)["spec"]["template"]["metadata"]["annotations"]
     assert annotations["prometheus.io/scrape"] == "false"
     assert "checksum/config" in annotations
+
+
+def test_names_of_digits_stay_text(helm: Helm) -> None:
+    """A namespace may be called 2024, a release 7, and a key 1."""
+    values = {
+        "scope": "namespaces",
+        "namespaces": ["2024", "2025"],
+        "killSwitch": "911",
+        "sources": {"default": {"url": "https://p", "bearerToken": {"secret": "42", "key": "1"}}},
+    }
+    flags = ("7", str(CHART), "--namespace", "365")
+    rendered = [
+        one for one in yaml.safe_load_all(helm.run("template", *flags, values=values)) if one
+    ]
+    for one in rendered:
+        for place in (one["metadata"], *one.get("subjects", ())):
+            assert isinstance(place.get("namespace", ""), str)
+        assert all(isinstance(label, str) for label in (one["metadata"]["labels"]).values())
+    bound = {one["metadata"].get("namespace") for one in of("RoleBinding", rendered)}
+    assert bound >= {"2024", "2025"}
+    (deployment,) = of("Deployment", rendered)
+    pod = deployment["spec"]["template"]["spec"]
+    secret = pod["volumes"][0]["projected"]["sources"][1]["secret"]
+    assert secret == {"name": "42", "items": [{"key": "1", "path": "sources/default/token"}]}
+    assert {"--namespace=2024", "--namespace=2025"} <= set(pod["containers"][0]["args"])
+    names = [rule.get("resourceNames") for one in of("Role", rendered) for rule in one["rules"]]
+    assert ["911"] in names

@@ -11,7 +11,7 @@
 
 {{- define "backstop.selector" -}}
 app.kubernetes.io/name: backstop
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "backstop.labels" -}}
@@ -119,18 +119,18 @@ concurrentWrites: {{ .Values.concurrentWrites }}
       {{- range $name, $source := .Values.sources }}
       {{- with $source.bearerToken }}
       - secret:
-          name: {{ .secret }}
-          items: [{key: {{ .key }}, path: sources/{{ $name }}/token}]
+          name: {{ .secret | quote }}
+          items: [{key: {{ .key | quote }}, path: sources/{{ $name }}/token}]
       {{- end }}
       {{- with $source.ca }}
       {{- if .secret }}
       - secret:
-          name: {{ .secret }}
-          items: [{key: {{ .key }}, path: sources/{{ $name }}/ca}]
+          name: {{ .secret | quote }}
+          items: [{key: {{ .key | quote }}, path: sources/{{ $name }}/ca}]
       {{- else }}
       - configMap:
-          name: {{ .configMap }}
-          items: [{key: {{ .key }}, path: sources/{{ $name }}/ca}]
+          name: {{ .configMap | quote }}
+          items: [{key: {{ .key | quote }}, path: sources/{{ $name }}/ca}]
       {{- end }}
       {{- end }}
       {{- end }}
@@ -138,8 +138,8 @@ concurrentWrites: {{ .Values.concurrentWrites }}
       {{- with (index $.Values $part).signingKey }}
       {{- if .secret }}
       - secret:
-          name: {{ .secret }}
-          items: [{key: {{ .key }}, path: keys/{{ $part }}}]
+          name: {{ .secret | quote }}
+          items: [{key: {{ .key | quote }}, path: keys/{{ $part }}}]
       {{- end }}
       {{- end }}
       {{- end }}
@@ -164,7 +164,7 @@ concurrentWrites: {{ .Values.concurrentWrites }}
 - --lease-name={{ include "backstop.fullname" . }}
 {{- if eq .Values.scope "namespaces" }}
 {{- range .Values.namespaces }}
-- --namespace={{ . }}
+- {{ printf "--namespace=%s" . | quote }}
 {{- end }}
 {{- end }}
 {{- end -}}

@@ -106,6 +106,19 @@ def test_a_namespace_without_rights_does_not_keep_the_others(broken: Cluster):
     assert weights(broken) == {"fraud": 100, "fraud-next": 0, "simple": 0}
 
 
+def test_one_that_is_slow_does_not_keep_the_others(cluster: Cluster):
+    """A hook has minutes for thousands of monitors, so several are let go at the same time."""
+    for number in range(8):
+        metadata = {"name": f"m{number}", "finalizers": ["backstop.dev/restore-traffic"]}
+        cluster.monitor(f"m{number}", metadata=metadata)
+    cluster.faults.append(Fault("patch", "modelmonitors/m0$", delay=1.0))
+    done = cluster.run("stand-down")
+    assert done.exit_code == 0, done.output
+    lines = [line for line in done.output.splitlines() if line.startswith("demo/")]
+    assert len(lines) == 8
+    assert lines[-1] == "demo/m0: let go"
+
+
 def test_a_conflict_is_read_again(broken: Cluster):
     """Somebody may edit a monitor at that very moment."""
     broken.faults.append(Fault("patch", "modelmonitors/fraud/status", status=409))

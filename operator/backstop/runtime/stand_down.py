@@ -32,6 +32,8 @@ from backstop.runtime.record import FINALIZER, Record, record_of
 from backstop.runtime.restore import put_back
 
 _TRIES = 5
+_AT_ONCE = 16
+"""Monitors that are let go at the same time, so that a slow answer holds up few of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +137,19 @@ async def _let_go_of_all(
     events.start()
     publisher = Publisher(api, events, _Nobody())
     left: list[str] = []
-    try:
-        for record in await _monitors(api, namespaces, left):
-            try:
+    turns = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(record: Record) -> None:
+        try:
+            async with turns:
                 note = await _let_go(api, record, publisher)
-            except OutsideError as error:
-                left.append(f"{record.namespace}/{record.name}: {error}")
-            else:
-                say(f"{record.namespace}/{record.name}: {note or 'let go'}")
+        except OutsideError as error:
+            left.append(f"{record.namespace}/{record.name}: {error}")
+        else:
+            say(f"{record.namespace}/{record.name}: {note or 'let go'}")
+
+    try:
+        await asyncio.gather(*map(one, await _monitors(api, namespaces, left)))
         await publisher.flush()
     finally:
         await events.close()

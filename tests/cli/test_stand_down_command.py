@@ -108,6 +108,7 @@ def test_a_namespace_without_rights_does_not_keep_the_others(broken: Cluster):
 
 def test_one_that_is_slow_does_not_keep_the_others(cluster: Cluster):
     """A hook has minutes for thousands of monitors, so several are let go at the same time."""
+    cluster.add(LEASES, {"metadata": {"name": "backstop"}, "spec": {}})
     for number in range(8):
         metadata = {"name": f"m{number}", "finalizers": ["backstop.dev/restore-traffic"]}
         cluster.monitor(f"m{number}", metadata=metadata)

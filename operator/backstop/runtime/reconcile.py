@@ -120,10 +120,10 @@ class Reconciler:
             record.weight = weights.candidate_share(around.route.rules, record.services)
         try:
             await self._finish_planned(record, around)
-            seen, decision, around = await self._decide_and_act(record, readings, around, glanced)
         except StoppedError as error:
             incident_metrics.held(record, HoldKind.KILL_SWITCH)
             return await self._show_stopped(record, str(error), [*around.problems, *problems])
+        seen, decision, around = await self._decide_and_act(record, readings, around, glanced)
         record.rules = around.route.rules if around.route is not None else ()
         record.values = {
             (one.name, one.arm): one.value for one in seen.verdicts if one.value is not None
@@ -152,9 +152,10 @@ class Reconciler:
             view = self._view(record, Look(), around)
             await self.actor.resume(view, *self._hands(record))
 
-    def _view(self, record: Record, seen: Look, around: Survey) -> View:
+    def _view(self, record: Record, seen: Look, around: Survey, stopped: str = "") -> View:
         now = self.clock.now()
-        return record.view(seen, now, fleet=self.fleet.of(record.key, now), **around.named())
+        fleet = self.fleet.of(record.key, now, stopped)
+        return record.view(seen, now, fleet=fleet, **around.named())
 
     async def _decide_and_act(
         self,
@@ -163,11 +164,12 @@ class Reconciler:
         around: Survey,
         glanced: Glance | None,
     ) -> tuple[Look, Decision, Survey]:
+        stopped = ""
         for _ in range(STEPS_PER_PASS):
             record.memory = without_answered(record.memory, record.status)
             seen = look_at(record, readings, glanced, self.clock.now())
             around = await self.surveyor.of_fault(record, seen, around)
-            view = self._view(record, seen, around)
+            view = self._view(record, seen, around, stopped)
             decision = decide(view)
             record.memory = decision.memory
             if decision.freeze and self.fleet.freeze.tell(view.now):
@@ -177,7 +179,11 @@ class Reconciler:
                 break
             view = replace(view, memory=record.memory, status=decision.status)
             self.fleet.admit(view, decision.step)
-            await self._take(record, view, decision.step)
+            try:
+                await self._take(record, view, decision.step)
+            except StoppedError as error:
+                stopped = str(error)  # judging and telling go on
+                continue
             around = await self.surveyor.again(record, around)
         return seen, replace(decision, status=self._merged(record, decision)), around
 
@@ -231,6 +237,8 @@ class Reconciler:
         )
         if decision.step is not None:
             return now + cadence.SHORTEST
+        if decision.brake == HoldKind.KILL_SWITCH:
+            due = min(due, now + LOOK_AT_STOPPED)
         if decision.due is not None:
             due = min(due, max(decision.due, now + cadence.SHORTEST))
         return due

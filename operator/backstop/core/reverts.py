@@ -27,6 +27,9 @@ SEEN_WITHIN: Final = 5.0
 """Seconds after which a write of ours is part of all facts; it may be undone before it is ever seen
 in effect."""
 
+REVERTED: Final = weights.TRAFFIC_STEPS | {StepKind.ROLLBACK}
+"""Steps whose values are compared with what is there, to tell whether they were undone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Revert:

@@ -11,6 +11,8 @@ from typing import Any
 from backstop.adapters.paths import namespaced
 from backstop.api import API_VERSION
 from backstop.api.status import Action, ActionState, ModelMonitorStatus, Verdict
+from backstop.core.reverts import REVERTED
+from backstop.core.weights import TRAFFIC_STEPS
 from backstop.ports import KubeApi
 from backstop.runtime.record import FINALIZER, Record
 
@@ -90,6 +92,8 @@ def fit(status: ModelMonitorStatus) -> ModelMonitorStatus:
         _without_done_changes,
         _only_breached,
         _with_brief_why,
+        _with_brief_progress,
+        _with_brief_history,
     ):
         if _fits(status):
             return status
@@ -98,6 +102,8 @@ def fit(status: ModelMonitorStatus) -> ModelMonitorStatus:
         if _fits(status):
             break
         status = _without_state(status, place)
+    for shorten in (_with_brief_conditions, _bare):
+        status = status if _fits(status) else shorten(status)
     return status
 
 
@@ -116,13 +122,17 @@ def _without_numbers(status: ModelMonitorStatus) -> ModelMonitorStatus:
     return status.model_copy(update={"signals": terse})
 
 
+def _actions(status: ModelMonitorStatus) -> list[Action]:
+    return status.incident.actions if status.incident else []
+
+
 def _each_action(
     status: ModelMonitorStatus, shorten: Callable[[Action], Action]
 ) -> ModelMonitorStatus:
     episode = status.incident
     if episode is None:
         return status
-    actions = [shorten(action) for action in episode.actions]
+    actions = [shorten(action) for action in _actions(status)]
     return status.model_copy(update={"incident": episode.model_copy(update={"actions": actions})})
 
 
@@ -134,12 +144,20 @@ def _with_brief_actions(status: ModelMonitorStatus) -> ModelMonitorStatus:
 
 
 def _without_done_changes(status: ModelMonitorStatus) -> ModelMonitorStatus:
-    """Shorten the values of actions that are over, and so need them no more."""
+    """Shorten the values of actions that are over, and so need them no more.
+
+    Weights are kept whole or not at all, and those of the last move are kept: they tell whether
+    somebody has undone it.
+    """
+    moved = [one for one in _actions(status) if one.step in TRAFFIC_STEPS and one.applied_at]
 
     def done(action: Action) -> Action:
-        if action.state in {ActionState.PLANNED, ActionState.APPLIED}:
+        if action.state in {ActionState.PLANNED, ActionState.APPLIED} or action in moved[-1:]:
             return action
-        return action.model_copy(update={"before": action.before[:64], "after": action.after[:64]})
+        most = 0 if action.step in TRAFFIC_STEPS else 64
+        return action.model_copy(
+            update={"before": action.before[:most], "after": action.after[:most]}
+        )
 
     return _each_action(status, done)
 
@@ -151,3 +169,44 @@ def _only_breached(status: ModelMonitorStatus) -> ModelMonitorStatus:
 
 def _with_brief_why(status: ModelMonitorStatus) -> ModelMonitorStatus:
     return status.model_copy(update={"why": status.why[:300]})
+
+
+def _with_brief_progress(status: ModelMonitorStatus) -> ModelMonitorStatus:
+    """Shorten the evidence, whose signals are asked for, and what is said about each step."""
+    episode = status.incident
+    if episode is None:
+        return status
+    steps = [one.model_copy(update={"why": one.why[:60]}) for one in episode.steps]
+    evidence = [line[:80] for line in episode.evidence]
+    brief = {"steps": steps, "evidence": evidence, "why": episode.why[:300]}
+    return status.model_copy(update={"incident": episode.model_copy(update=brief)})
+
+
+def _with_brief_history(status: ModelMonitorStatus) -> ModelMonitorStatus:
+    """Leave out what is said about each action, and about what each signal measures."""
+
+    def silent(action: Action) -> Action:
+        brief = {"why": "", "message": action.message[:40]}
+        if action.verified_at is not None and action.step not in REVERTED:
+            brief |= {"before": "", "after": ""}
+        return action.model_copy(update=brief)
+
+    terse = status.model_copy(update={"signals": status.signals[:8]})
+    return _each_action(terse, silent)
+
+
+def _with_brief_conditions(status: ModelMonitorStatus) -> ModelMonitorStatus:
+    brief = [one.model_copy(update={"message": one.message[:120]}) for one in status.conditions]
+    return status.model_copy(update={"conditions": brief})
+
+
+def _bare(status: ModelMonitorStatus) -> ModelMonitorStatus:
+    """Leave all words to the Incident and the log, but for one sentence."""
+    status = status.model_copy(update={"signals": [], "why": status.why[:200]})
+    episode = status.incident
+    if episode is None:
+        return status
+    steps = [one.model_copy(update={"why": ""}) for one in episode.steps]
+    evidence = [line.split(":", 1)[0] for line in episode.evidence]
+    brief = {"steps": steps, "evidence": evidence, "why": episode.why[:200]}
+    return status.model_copy(update={"incident": episode.model_copy(update=brief)})

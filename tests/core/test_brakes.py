@@ -475,3 +475,21 @@ def test_what_passes_stays_within_the_limits_of_the_fleet(fleet, kind):
         assert there + 1 <= fleet.namespace_actions_per_hour
         most = max(fleet.blast_radius_at_least, fleet.blast_radius * fleet.monitors + 1e-9)
         assert fleet.acting + fleet.assumed_acting + 1 <= most
+
+
+@given(fleet=FLEETS, done=st.integers(1, 1000), windows=st.lists(st.just(WINDOW), max_size=2))
+def test_a_probe_that_failed_is_ended_whatever_the_limits_say(fleet, done, windows):
+    """Its users are taken away from the fault again, and nothing is counted for it."""
+    known = {"recentActions": recent(done)}
+    made = view(
+        spec=spec(gitops="Block", maintenance=windows),
+        status=status(circuit={"phase": "HalfOpen", "since": T0 - 9}, **known),
+        fleet=fleet,
+        **OWNED,
+    )
+    again = step(S.OPEN_CIRCUIT)
+    assert hold(made, again) is None
+    assert counted(made, made.status, action(S.OPEN_CIRCUIT), T0) is made.status
+    stopped = hold(replace(made, fleet=replace(fleet, stopped="stop")), again)
+    assert stopped is not None
+    assert stopped.kind is HoldKind.KILL_SWITCH

@@ -9,7 +9,8 @@ from enum import StrEnum
 from typing import Final
 
 from backstop.api.modelmonitor import Mode
-from backstop.api.status import Approval, CircuitPhase, StepKind
+from backstop.api.status import Approval, StepKind
+from backstop.core.brakes import ends_probe
 from backstop.core.requests import APPROVE, DENY
 from backstop.core.units import Duration, say_seconds, seconds
 from backstop.core.view import Step, View
@@ -54,10 +55,8 @@ def is_needed(view: View, step: Step) -> bool:
         return False
     if step.kind is StepKind.WAIT_FOR_APPROVAL:
         return True
-    ends_probe = (
-        step.kind is StepKind.OPEN_CIRCUIT and view.status.circuit.phase is CircuitPhase.HALF_OPEN
-    )
-    return view.spec.mode is Mode.APPROVE and step.kind not in _FREE and not ends_probe
+    free = step.kind in _FREE or ends_probe(view, step.kind)
+    return view.spec.mode is Mode.APPROVE and not free
 
 
 def ask(view: View, step: Step, expires_after: Duration) -> Approval:

@@ -1,8 +1,9 @@
 """Why a step must wait, whatever the diagnosis says: the brakes, in their order.
 
-Guarantees: only the kill switch holds what gives traffic back; nothing holds what tells people; in
-mode Observe nothing is held, as nothing is done. No sequence of steps that pass takes more than the
-limits allow. Each hold says in one sentence, with numbers, who can change it.
+Guarantees: only the kill switch holds what gives traffic back and what ends a probe; nothing holds
+what tells people; in mode Observe nothing is held, as nothing is done. No sequence of steps that
+pass takes more than the limits allow. Each hold says in one sentence, with numbers, who can change
+it.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,14 @@ from enum import StrEnum
 from typing import Final
 
 from backstop.api.modelmonitor import Gitops, Mode
-from backstop.api.status import Action, ActionCount, ModelMonitorStatus, Severity, StepKind
+from backstop.api.status import (
+    Action,
+    ActionCount,
+    CircuitPhase,
+    ModelMonitorStatus,
+    Severity,
+    StepKind,
+)
 from backstop.core import weights
 from backstop.core.episode import under_way
 from backstop.core.fleet import Fleet
@@ -82,7 +90,7 @@ def hold(view: View, step: Step) -> Hold | None:
     if view.fleet.stopped:
         why = f"all actions are stopped: {view.fleet.stopped}"
         return Hold(HoldKind.KILL_SWITCH, why)
-    if not is_limited(step):
+    if not is_limited(view, step):
         return None
     return next(filter(None, (brake(view, step) for brake in _BRAKES)), None)
 
@@ -94,9 +102,19 @@ def gives_back(step: Step) -> bool:
     return step.kind in {StepKind.PROBE_CIRCUIT, StepKind.CLOSE_CIRCUIT}
 
 
-def is_limited(step: Step) -> bool:
+def ends_probe(view: View, kind: StepKind) -> bool:
+    """Return whether a step of ``kind`` ends a probe that failed; that is never limited either.
+
+    A probe is never limited, so neither is what takes its users away from the fault again.
+    """
+    half_open = view.status.circuit.phase is CircuitPhase.HALF_OPEN
+    return half_open and kind is StepKind.OPEN_CIRCUIT
+
+
+def is_limited(view: View, step: Step) -> bool:
     """Return whether ``step`` is one that the limits hold and count."""
-    return not gives_back(step) and step.kind not in _WORDS
+    free = gives_back(step) or ends_probe(view, step.kind)
+    return not free and step.kind not in _WORDS
 
 
 def counts(action: Action, services: Services | None) -> bool:
@@ -115,9 +133,10 @@ def counted(
 ) -> ModelMonitorStatus:
     """Return ``status`` with ``action``, which was applied at Unix time ``now``, counted.
 
-    To be called once for each action, together with what else it leaves in the status.
+    To be called once for each action, together with what else it leaves in the status; ``view`` is
+    from before it.
     """
-    if not counts(action, view.services):
+    if ends_probe(view, action.step) or not counts(action, view.services):
         return status
     recent = _last_hour(status, now)
     count = 1

@@ -264,7 +264,7 @@ class FleetState:
 
 
 def _is_counted(view: View, step: Step) -> bool:
-    return view.spec.mode is not Mode.OBSERVE and brakes.is_limited(step)
+    return view.spec.mode is not Mode.OBSERVE and brakes.is_limited(view, step)
 
 
 def _set(keys: set[Key], key: Key, *, present: bool) -> None:

@@ -146,6 +146,23 @@ def test_without_a_candidate_there_is_no_trial_to_end():
             Services("fraud", "fraud-next", "simple"),
         ),
         ({"fallback": None}, {"fraud": 100}, Services("fraud", None, None)),
+        # Exchanged while it answers: the one that has the traffic is relieved first.
+        (
+            {"fallback": {"service": "other"}},
+            {"fraud": 100, "simple": 0},
+            Services("fraud", None, "simple"),
+        ),
+        # The candidate was taken out as well: what had traffic before was no fallback.
+        (
+            {"fallback": None},
+            {"fraud": 95, "fraud-next": 5, "simple": 0},
+            Services("fraud", None, "simple"),
+        ),
+        (
+            {"fallback": {"service": "other"}},
+            {"fraud": 100},
+            Services("fraud", None, "other"),
+        ),
     ],
 )
 def test_the_services_are_those_that_the_spec_names(changes, restore, expected):

@@ -77,8 +77,8 @@ def default_prediction_service(monitor: str) -> str:
 def services(monitor: str, spec: ModelMonitorSpec, status: ModelMonitorStatus) -> Services | None:
     """Return the Services that ``spec`` names, or ``None`` where it names no route.
 
-    A fallback that was taken out of the spec while it still answers is named until it no longer
-    does, so that its traffic can be put back.
+    A fallback that was taken out of the spec, or exchanged, while it still answers is named until
+    it no longer does, so that its traffic can be put back.
     """
     if spec.traffic is None:
         return None
@@ -92,9 +92,11 @@ def services(monitor: str, spec: ModelMonitorSpec, status: ModelMonitorStatus) -
     fallback = None
     if spec.fallback is not None:
         fallback = spec.fallback.service or default_prediction_service(monitor)
-    elif status.circuit.restore:
-        left = set(status.circuit.restore[0]) - {spec.target.service, candidate}
-        fallback = min(left, default=None)
+    moved = status.circuit.restore[0] if status.circuit.restore else {}
+    if fallback not in moved:
+        left = moved.keys() - {spec.target.service, candidate}
+        # A candidate that was taken out as well had traffic before, the fallback usually none.
+        fallback = min(left, key=lambda name: (moved[name], name), default=fallback)
     return Services(target=spec.target.service, candidate=candidate, fallback=fallback)
 
 

@@ -213,6 +213,19 @@ def test_a_target_that_cannot_be_read_is_not_rolled_back():
     assert step.kind is TELL
 
 
+def test_a_target_that_could_not_be_read_for_a_moment_is_rolled_back_then():
+    """One answer that failed costs no repair."""
+    made = world(fallback=None, rules=[{"fraud": 100}])
+    made.look(H)
+    made.after(1).release("v2")
+    made.look(H)
+    made.readable = False
+    assert made.after(1).look(B) == []
+    made.readable = True
+    assert made.after(1).look(B) == [ROLLBACK]
+    assert made.current == "v1"
+
+
 def test_without_a_known_revision_nothing_is_rolled_back():
     """An incident without any record of revisions cannot say what to go back from."""
     made = view(status=status(incident=episode()), spec=spec(fallback=None))

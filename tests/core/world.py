@@ -62,6 +62,8 @@ class World:
     done: list[Action] = field(default_factory=list)
     decision: Decision | None = None
     broken: dict[SignalKey, float] = field(default_factory=dict)
+    reports: frozenset[str] = frozenset()
+    readable: bool = True
 
     # What the world does
 
@@ -119,6 +121,9 @@ class World:
         return asked
 
     def _verdict(self, key: SignalKey, outcome: Verdict) -> SignalVerdict:
+        return self._outcome(key, outcome)._replace(reports=key[0] in self.reports)
+
+    def _outcome(self, key: SignalKey, outcome: Verdict) -> SignalVerdict:
         if key[1] is Arm.CANDIDATE and self.now < evidence_from(self.status)[Arm.CANDIDATE]:
             return _warming_up(verdict(key[0], arm=key[1]))
         if outcome is B:
@@ -140,7 +145,7 @@ class World:
             memory=self.memory,
             look=look,
             now=self.now,
-            target=self._target(),
+            target=self._target() if self.readable else None,
             candidate=self.candidate,
             route=route(*self.rules, accepted=1 if self.accepted else None),
             runbook=None if self.spec.runbook == RunbookUse() else self.spec.runbook,

@@ -3,11 +3,16 @@
 Whatever a runbook asks, one rollback an incident, and only where something shows that it helps.
 """
 
+from typing import Final
+
 from backstop.api.runbook import Pods, RunbookStep
 from backstop.api.status import Arm, CircuitPhase, Episode, Finding, StepKind, Verdict
 from backstop.core import episode as episodes
 from backstop.core.verdicts import overall
 from backstop.core.view import View
+
+NOT_KNOWN: Final = "the target's revision is not known"
+"""Why a step is not taken as long as the target cannot be read; then its turn comes again."""
 
 
 def unwanted(episode: Episode, step: RunbookStep) -> str:
@@ -35,9 +40,15 @@ def unfit(view: View, episode: Episode, step: RunbookStep) -> str:
             return _no_shift(view, step)
         case StepKind.RESTART if step.restart and step.restart.pods is Pods.BAD:
             return _no_pod(episode)
-        case StepKind.PAUSE_ROLLOUT if view.target is None or view.target.rolled_out:
-            return "no rollout is under way"
+        case StepKind.PAUSE_ROLLOUT:
+            return _no_rollout(view)
     return ""
+
+
+def _no_rollout(view: View) -> str:
+    if view.target is None:
+        return NOT_KNOWN
+    return "no rollout is under way" if view.target.rolled_out else ""
 
 
 def _no_pod(episode: Episode) -> str:
@@ -63,7 +74,7 @@ def _no_way_back(view: View, episode: Episode) -> str:
         return "nothing shows that an earlier revision would be better"
     current = view.status.revisions.current
     if current is None or view.target is None:
-        return "the target's revision is not known"
+        return NOT_KNOWN
     if current.since > episode.detected:
         return "the target has been changed since"
     return ""

@@ -30,7 +30,7 @@ from backstop.core import episode as episodes
 from backstop.core.built_in import BUILT_IN
 from backstop.core.diagnosis import Diagnosis
 from backstop.core.evidence import is_complete
-from backstop.core.fitness import unfit, unwanted
+from backstop.core.fitness import NOT_KNOWN, unfit, unwanted
 from backstop.core.units import say_seconds, seconds
 from backstop.core.verdicts import SignalVerdict
 from backstop.core.view import Step, View
@@ -61,7 +61,7 @@ def source_of(view: View, episode: Episode) -> str:
 
 def advance(view: View, episode: Episode) -> Episode:
     """Return ``episode`` with what became of the steps that run, and P0 if one was in vain."""
-    episode = _without_observed(view, episode)
+    episode = _with_another_turn(view, _without_observed(view, episode))
     for step in steps_of(view, episode):
         known = progress_of(episode, step)
         if known is None or known.state is not Progress.RUNNING:
@@ -81,6 +81,12 @@ def _without_observed(view: View, episode: Episode) -> Episode:
     observed = {one.name for one in episode.actions if one.state is ActionState.OBSERVED}
     done = {one.name for one in episode.actions if one.state is not ActionState.OBSERVED}
     kept = [one for one in episode.steps if one.name not in observed - done]
+    return episode.model_copy(update={"steps": kept})
+
+
+def _with_another_turn(view: View, episode: Episode) -> Episode:
+    """Return ``episode`` without the steps that only an unknown target kept from being taken."""
+    kept = [one for one in episode.steps if view.target is None or one.why != NOT_KNOWN]
     return episode.model_copy(update={"steps": kept})
 
 
@@ -127,9 +133,9 @@ def _was_refused(action: Action | None) -> bool:
 def _may_retry(view: View, episode: Episode, step: RunbookStep, action: Action) -> bool:
     if not _was_refused(action):
         return False
-    failed = [one for one in episode.actions if one.name == step.name and one.id != action.id]
-    first = (failed or [action])[0].planned_at.timestamp()
-    in_time = view.now < first + seconds(step.timeout)
+    known = progress_of(episode, step)
+    first = known.since if known is not None else action.planned_at
+    in_time = view.now < first.timestamp() + seconds(step.timeout)
     return in_time and not episodes.is_given_up(episode, step.kind, step.name)
 
 

@@ -26,6 +26,17 @@ def test_an_incident_begins_with_what_is_known():
     assert {len(line) for line in begun.evidence} == {300}
 
 
+def test_two_incidents_of_the_same_second_have_two_names():
+    """The second is told beside the first, and its actions have ids of their own."""
+    blame = diagnose((verdict(outcome=B),), ReleaseContext(None, proven_good=False, blame_within=0))
+    assert blame is not None
+    first = episodes.begin("fraud", blame, T0)
+    second = episodes.begin("fraud", blame, T0 + 0.4, first)
+    third = episodes.begin("fraud", blame, T0 + 1, second)
+    names = [one.name for one in (first, second, third)]
+    assert names == ["fraud-20231114-221320", "fraud-20231114-221320-2", "fraud-20231114-221321"]
+
+
 def test_an_incident_keeps_the_first_and_the_newest_actions():
     """However long it flaps: the first three and the newest, ten in all."""
     told = episode()

@@ -141,7 +141,7 @@ def _meaningful(view: View, before: CandidateStatus | None) -> Look:
 def _begin_or_resolve(view: View, diagnosis: Diagnosis | None) -> ModelMonitorStatus:
     episode = episodes.under_way(view.status)
     if diagnosis is not None and _supersedes(diagnosis, episode):
-        begun = episodes.begin(view.name, diagnosis, view.now)
+        begun = episodes.begin(view.name, diagnosis, view.now, view.status.incident)
         return brakes.cooling(view.status).model_copy(update={"incident": begun})
     if episode is not None and _is_over(view, episode):
         resolved = episodes.resolve(episode, view.now)

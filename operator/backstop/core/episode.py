@@ -34,12 +34,13 @@ def under_way(status: ModelMonitorStatus) -> Episode | None:
     return episode if episode is not None and episode.resolved is None else None
 
 
-def begin(monitor: str, diagnosis: Diagnosis, now: float) -> Episode:
-    """Return a new episode for ``diagnosis``."""
+def begin(monitor: str, diagnosis: Diagnosis, now: float, last: Episode | None = None) -> Episode:
+    """Return a new episode for ``diagnosis``, by another name than that of the ``last`` one."""
     stamp = datetime.fromtimestamp(now, tz=UTC).strftime("%Y%m%d-%H%M%S")
+    name = f"{monitor[:230].rstrip('-.')}-{stamp}"
     return Episode.model_validate(
         {
-            "name": f"{monitor[:230].rstrip('-.')}-{stamp}",
+            "name": f"{name}-2" if last is not None and last.name == name else name,
             "cause": diagnosis.cause,
             "severity": diagnosis.severity,
             "arm": diagnosis.arm,

@@ -2,10 +2,10 @@
 
 from itertools import pairwise
 
-from tests.core.build import T0
+from tests.core.build import CANDIDATE, T0, deployment
 from tests.core.world import broken, world
 
-from backstop.api.status import ActionState, StepKind, Verdict
+from backstop.api.status import ActionState, Progress, StepKind, Verdict
 
 H, B, U = Verdict.HEALTHY, Verdict.BREACHED, Verdict.UNKNOWN
 OPEN, PROBE, ROLLBACK = StepKind.OPEN_CIRCUIT, StepKind.PROBE_CIRCUIT, StepKind.ROLLBACK
@@ -80,3 +80,56 @@ def test_giving_the_traffic_back_is_never_given_up():
     assert all(55 <= later - one <= 65 for one, later in pairwise(tried[5:]))
     made.refused = frozenset()
     assert made.after(60).look(U) == [PROBE]
+
+
+def test_taking_the_traffic_of_a_failed_candidate_away_is_never_given_up():
+    """However long the router refuses it: its users suffer until then."""
+    made = world(candidate=CANDIDATE, rules=[{"fraud": 95, "fraud-next": 5, "simple": 0}])
+    made.candidate = deployment("c1")
+    made.look(H, H)
+    made.refused = frozenset({StepKind.SHIFT_TRAFFIC})
+    for _ in range(300):
+        made.after(2).look(H, B)
+    made.refused = frozenset()
+    assert made.after(60).look(H, B) == [StepKind.SHIFT_TRAFFIC]
+    assert made.rules == [{"fraud": 100, "fraud-next": 0, "simple": 0}]
+
+
+def test_ending_a_probe_is_never_given_up():
+    """A fallback that was away for minutes gets the users of the probe once it is back."""
+    made = broken(world())
+    made.after(30).look(U)
+    made.refused = frozenset({OPEN})
+    for _ in range(300):
+        made.after(2).look(B)
+    made.refused = frozenset()
+    assert made.after(60).look(B) == [OPEN]
+    assert made.rules == TO_FALLBACK
+
+
+def test_messages_that_fail_push_no_repair_out_of_memory():
+    """A list that is full forgets what was tried again, and what became of the rollback is kept."""
+    hook = {"callWebhook": {"url": "https://hooks.example.com/x"}}
+    steps = [
+        {"name": "open", "openCircuit": {}},
+        {"name": "first", "notify": {}},
+        {"name": "second", "notify": {}},
+        {"name": "back", "rollback": {}},
+        *({"name": f"hook-{number}", **hook} for number in range(3)),
+    ]
+    made = world(runbook={"release": steps})
+    made.refused = frozenset({StepKind.CALL_WEBHOOK})
+    broken(made, by_release=True)
+    made.after(5).look(U)
+    made.rolled_out = True
+    for _ in range(25):
+        made.after(1).look(U)
+    assert made.states(ROLLBACK) == [ActionState.VERIFIED]
+    assert made.status.incident is not None
+    assert len(made.status.incident.actions) == 10
+    (back,) = [one for one in made.status.incident.steps if one.name == "back"]
+    assert back.state is Progress.RUNNING
+    for _ in range(600):
+        made.after(1).look(U)
+    hooks = [one for one in made.status.incident.steps if one.name.startswith("hook")]
+    assert [one.state for one in hooks] == [Progress.FAILED] * 3

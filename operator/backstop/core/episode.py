@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from backstop.api.modelmonitor import Mode
+from backstop.api.runbook import MESSAGES
 from backstop.api.status import (
     Action,
     ActionState,
@@ -24,7 +25,6 @@ MAX_ACTIONS = 10
 """How many actions an episode keeps: the first three and the newest."""
 
 _KEPT_FIRST = 3
-_NEVER_GIVEN_UP = frozenset({StepKind.PROBE_CIRCUIT, StepKind.CLOSE_CIRCUIT})
 _RETRY_AFTER = (1.0, 2.0, 5.0, 15.0, 60.0)
 
 
@@ -70,11 +70,17 @@ def with_action(episode: Episode, action: Action) -> Episode:
 
 
 def _least_telling(actions: list[Action]) -> int:
-    """Return the place of the action to forget: an old one of the breaker, else of the runbook."""
+    """Return the place of the action to forget: an old one of the breaker, else of the runbook.
+
+    Of the runbook's, one that was tried again goes first, then a message. What has become of a
+    repair is asked until it is judged.
+    """
     middle = range(_KEPT_FIRST, len(actions) - 1)
     done = [i for i in middle if actions[i].state is not ActionState.APPLIED]
     nameless = [i for i in done if not actions[i].name]
-    return next(iter(nameless or done), _KEPT_FIRST)
+    again = [i for i in done if any(one.name == actions[i].name for one in actions[i + 1 :])]
+    words = [i for i in done if actions[i].step in MESSAGES]
+    return next(iter(nameless or again or words or done), _KEPT_FIRST)
 
 
 def action_id(uid: str, scope: str, kind: StepKind, ordinal: int) -> str:
@@ -84,11 +90,12 @@ def action_id(uid: str, scope: str, kind: StepKind, ordinal: int) -> str:
 
 
 def may_try(episode: Episode, kind: StepKind, now: float, *, mode: Mode, name: str = "") -> bool:
-    """Return whether ``kind`` may be tried: later after each failure, and not after five.
+    """Return whether ``kind`` may be tried: later after each failure.
 
-    ``name`` is that of the runbook's step, empty for what the breaker does by itself. What gives
-    the traffic back to the target is never given up, only tried less and less often. In Observe a
-    step is recorded once, and the record stands in for it from then on.
+    ``name`` is that of the runbook's step, empty for what follows by itself: probing, closing,
+    ending a probe, taking the traffic of a failed candidate away. That is never given up, only
+    tried less and less often. In Observe a step is recorded once, and the record stands in for it
+    from then on.
     """
     tried = _tried(episode, kind, name)
     if mode is Mode.OBSERVE and any(a.state is ActionState.OBSERVED for a in tried):
@@ -96,16 +103,16 @@ def may_try(episode: Episode, kind: StepKind, now: float, *, mode: Mode, name: s
     failed = [a for a in tried if a.state is ActionState.FAILED]
     if not failed:
         return True
-    if is_given_up(episode, kind, name):
-        return False
-    wait = _RETRY_AFTER[min(len(failed), len(_RETRY_AFTER)) - 1]
+    # Of a list that is full, older failures may be forgotten.
+    times = len(_RETRY_AFTER) if name and len(episode.actions) >= MAX_ACTIONS else len(failed)
+    wait = _RETRY_AFTER[min(times, len(_RETRY_AFTER)) - 1]
     return now >= failed[-1].planned_at.timestamp() + wait
 
 
 def is_given_up(episode: Episode, kind: StepKind, name: str = "") -> bool:
-    """Return whether ``kind`` has failed too often to be tried again."""
+    """Return whether the runbook's step ``name`` has failed too often to be tried again."""
     failed = [a for a in _tried(episode, kind, name) if a.state is ActionState.FAILED]
-    return len(failed) >= len(_RETRY_AFTER) and kind not in _NEVER_GIVEN_UP
+    return bool(name) and len(failed) >= len(_RETRY_AFTER)
 
 
 def _tried(episode: Episode, kind: StepKind, name: str) -> list[Action]:

@@ -2,6 +2,7 @@
 
 from tests.core.build import (
     CANDIDATE,
+    ERRORS,
     T0,
     deployment,
     episode,
@@ -29,6 +30,8 @@ OPEN, PROBE, CLOSE, ROLLBACK, TELL = (
 TO_TARGET = [{"fraud": 100, "simple": 0}]
 TO_FALLBACK = [{"fraud": 0, "simple": 100}]
 PROBING = [{"fraud": 5, "simple": 95}]
+DRIFT = {**ERRORS, "name": "drift", "onBreach": "Report"}
+ERRS = ("errors", Arm.TARGET)
 
 
 # The way through
@@ -143,6 +146,51 @@ def test_one_unknown_signal_keeps_the_circuit_half_open():
     both = {("errors", Arm.TARGET): H, ("slow", Arm.TARGET): U}
     assert made.after(10).sees(both) == []
     assert made.sees({**both, ("slow", Arm.TARGET): H}) == [CLOSE]
+
+
+def test_what_only_reports_fails_no_probe():
+    """Drift that nobody suffers of does not keep users with the fallback."""
+    made = world(signals=[ERRORS, DRIFT])
+    made.reports = frozenset({"drift"})
+    made.look(H)
+    made.after(1).look(B)
+    made.after(30).look(U)
+    assert made.rules == PROBING
+    assert made.after(60).sees({ERRS: H, ("drift", Arm.TARGET): B}) == [CLOSE]
+    assert made.rules == TO_TARGET
+
+
+def test_signals_that_no_longer_act_close_the_circuit():
+    """A false alarm that a person made report only, in the incident, moves no traffic any more."""
+    made = broken(world())
+    made.spec = spec(signals=[{**ERRORS, "onBreach": "Report"}])
+    made.reports = frozenset({"errors"})
+    made.after(30).look(U)
+    assert made.rules == PROBING
+    assert made.after(10).look(B) == [CLOSE]
+    assert made.rules == TO_TARGET
+
+
+def test_questions_that_cannot_be_asked_close_nothing():
+    """Without any verdict, signals that the spec has are no healthier than Unknown."""
+    made = broken(world())
+    made.after(30).look(U)
+    assert made.after(3600).sees({}) == []
+    assert made.rules == PROBING
+
+
+def test_no_probe_before_the_opening_is_in_effect():
+    """A gateway that never takes it over is told as an action that failed, not forgotten."""
+    made = world()
+    made.accepted = False
+    broken(made)
+    for _ in range(9):
+        assert made.after(60).look(B) == []
+    assert made.status.incident is not None
+    assert made.status.incident.severity == "P1"
+    assert made.after(61).look(B) == [PROBE]
+    assert made.states(OPEN) == [ActionState.FAILED]
+    assert made.status.incident.severity == "P0"
 
 
 def test_a_breached_candidate_opens_nothing():

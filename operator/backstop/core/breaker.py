@@ -20,6 +20,9 @@ from backstop.core.view import Step, View
 _HOLD_BACK = frozenset({StepKind.ROLLBACK, StepKind.RESTART, StepKind.SCALE})
 """Repairs during which the target is not probed: its pods are being replaced."""
 
+_MOVES = frozenset({StepKind.OPEN_CIRCUIT, StepKind.PROBE_CIRCUIT})
+"""What moves traffic while the circuit is not closed."""
+
 
 def next_step(view: View, episode: Episode, diagnosis: Diagnosis | None) -> Step | None:
     """Return the breaker's next step in ``episode``, ``None`` where there is nothing to do."""
@@ -51,7 +54,7 @@ def _probe(view: View, episode: Episode) -> Step | None:
     circuit = view.status.circuit
     if circuit.next_probe is None or view.now < circuit.next_probe.timestamp():
         return None
-    if _repair_under_way(episode):
+    if _repair_under_way(episode) or _is_opening(episode):
         return None
     percent = view.spec.circuit.probe_weight
     opened = circuit.since.timestamp() if circuit.since else view.now
@@ -68,6 +71,17 @@ def _repair_under_way(episode: Episode) -> bool:
     )
 
 
+def _is_opening(episode: Episode) -> bool:
+    """Return whether the gateway has yet to take over that the circuit is open.
+
+    A probe would end the wait for it, and nobody would learn that it never opened.
+    """
+    moves = [one for one in episode.actions if one.step in _MOVES and one.applied_at is not None]
+    return any(
+        one.step is StepKind.OPEN_CIRCUIT and one.state is ActionState.APPLIED for one in moves[-1:]
+    )
+
+
 def _half_open(view: View, episode: Episode, diagnosis: Diagnosis | None) -> Step | None:
     if diagnosis is not None and diagnosis.arm is Arm.TARGET:
         return open_again(view, episode, f"the probe failed: {diagnosis.why}")
@@ -75,7 +89,7 @@ def _half_open(view: View, episode: Episode, diagnosis: Diagnosis | None) -> Ste
     probed = view.now - since.timestamp() if since else 0.0
     if probed < seconds(view.spec.circuit.probe_for):
         return None
-    if not (is_complete(view) and episodes.evidence_cleared(episode, view.look.verdicts)):
+    if not (is_complete(view) and episodes.evidence_cleared(view, episode)):
         return None
     why = f"the target was healthy under the probe for {say_seconds(probed)}"
     return _step(view, episode, StepKind.CLOSE_CIRCUIT, why)

@@ -54,11 +54,12 @@ def decide(view: View) -> Decision:
     view = replace(view, look=_meaningful(view, before))
     settle = SCRAPES_TO_SETTLE * (view.look.scrape_interval or 0.0)
     diagnosis = diagnose(view.look.verdicts, release_context(view), settle=settle)
-    view = replace(view, status=_carried_on(view, diagnosis))
+    acting = _acting(diagnosis)
+    view = replace(view, status=_carried_on(view, acting))
     view = replace(view, status=_begin_or_resolve(view, diagnosis))
-    view = replace(view, status=_settled(view, diagnosis))
+    view = replace(view, status=_settled(view, acting))
     view = replace(view, status=progression.advance(view))
-    permission = _permitted(view, diagnosis)
+    permission = _permitted(view, acting)
     view, step = replace(view, status=permission.status), permission.step
     memory = progression.remember(view, step)
     tests = checkpoint.due(view.status, memory)
@@ -72,6 +73,11 @@ def decide(view: View) -> Decision:
     status = status.model_copy(update={"why": explain.sentence(replace(view, status=status), step)})
     due, brake = _due(view), permission.brake
     return Decision(status, memory, step, due=due, freeze=permission.page, brake=brake)
+
+
+def _acting(diagnosis: Diagnosis | None) -> Diagnosis | None:
+    """Return the diagnosis that steps may follow from; what only reports is none."""
+    return None if diagnosis is None or diagnosis.severity is Severity.P2 else diagnosis
 
 
 def _permitted(view: View, diagnosis: Diagnosis | None) -> Permission:
@@ -169,7 +175,7 @@ def _is_over(view: View, episode: Episode) -> bool:
         return False
     if episode.arm is Arm.CANDIDATE and not trials.is_of(view, episode):
         return True
-    return is_complete(view) and episodes.evidence_cleared(episode, view.look.verdicts)
+    return is_complete(view) and episodes.evidence_cleared(view, episode)
 
 
 def _next_step(view: View, diagnosis: Diagnosis | None) -> Step | None:
@@ -213,11 +219,11 @@ def _on_target(view: View) -> Episode | None:
 
 
 def _learnt(episode: Episode, diagnosis: Diagnosis | None) -> Episode:
-    """Return the episode with what was found since it began; reports tell nothing of it.
+    """Return the episode with what was found since it began.
 
     Whether a rollback helps is as the newest look has it; one that was skipped gets its turn then.
     """
-    if diagnosis is None or diagnosis.severity is Severity.P2:
+    if diagnosis is None:
         return episode
     found, pod = {*episode.findings, *diagnosis.findings}, episode.pod or diagnosis.pod
     helps = Finding.ROLLBACK_HELPS in diagnosis.findings

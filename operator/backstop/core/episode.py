@@ -1,7 +1,6 @@
 """The incident under way: opening it, asking what was done in it, and resolving it."""
 
 import hashlib
-from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from backstop.api.modelmonitor import Mode
@@ -19,7 +18,9 @@ from backstop.api.status import (
     Verdict,
 )
 from backstop.core.diagnosis import Diagnosis
-from backstop.core.verdicts import SignalVerdict
+from backstop.core.inquiry import ARMS
+from backstop.core.signals.rule import OnBreach
+from backstop.core.view import View
 
 MAX_ACTIONS = 10
 """How many actions an episode keeps: the first three and the newest."""
@@ -119,13 +120,19 @@ def _tried(episode: Episode, kind: StepKind, name: str) -> list[Action]:
     return [action for action in actions(episode, kind) if action.name == name]
 
 
-def evidence_cleared(episode: Episode, verdicts: Iterable[SignalVerdict]) -> bool:
+def evidence_cleared(view: View, episode: Episode) -> bool:
     """Return whether every signal of the episode's arm is Healthy; Unknown clears nothing.
 
     What only reports does not keep open an incident in which users suffered, nor the other way.
+    Where the spec has no such signal any more, nothing keeps it open.
     """
     reported = episode.severity is Severity.P2
-    found = [v for v in verdicts if v.arm is episode.arm and v.reports is reported]
+    if not any(
+        (one.leads_to is OnBreach.REPORT) is reported and episode.arm in ARMS[one.rule.scope]
+        for one in view.spec.signals
+    ):
+        return True
+    found = [v for v in view.look.verdicts if v.arm is episode.arm and v.reports is reported]
     return bool(found) and all(one.verdict is Verdict.HEALTHY for one in found)
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -167,7 +167,7 @@ class Inquiries(dict[SignalKey, Inquiry]):
         return plan(self)
 
 
-_ARMS = {
+ARMS: Final = {
     Scope.EACH_ARM: (Arm.TARGET, Arm.CANDIDATE),
     Scope.CANDIDATE: (Arm.CANDIDATE,),
     Scope.TARGET: (Arm.TARGET,),
@@ -193,7 +193,7 @@ def inquiries(
     return Inquiries(
         ((signal.name, arm), inquire(signal, arm, subjects[arm], preset, tenant_label))
         for signal in spec.signals
-        for arm in _ARMS[signal.rule.scope]
+        for arm in ARMS[signal.rule.scope]
         if arm in subjects
     )
 

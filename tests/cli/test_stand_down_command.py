@@ -4,7 +4,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from tests.cli.conftest import Cluster
+from tests.cli.conftest import SPEC, Cluster
 from tests.fakeapi.faults import Fault
 
 ROUTES = "/apis/gateway.networking.k8s.io/v1/namespaces/demo/httproutes"
@@ -74,6 +74,27 @@ def test_repeating_it_changes_nothing_more(broken: Cluster):
     assert again.exit_code == 0
     assert "demo/fraud: let go" in again.output
     assert weights(broken) == before
+
+
+def test_a_route_that_no_longer_lists_the_services_is_named(cluster: Cluster):
+    """Nothing could be put back there: that is no success, and the monitor is kept."""
+    cluster.monitor(metadata=deepcopy(HELD), status=deepcopy(OPEN))
+    cluster.add(ROUTES, route(simple=100))
+    failed = cluster.run("stand-down")
+    assert failed.exit_code == 1
+    assert "HTTPRoute/fraud has no rule that lists fraud and fraud-next and simple" in failed.output
+    assert monitor(cluster)["metadata"]["finalizers"] == HELD["finalizers"]
+
+
+@pytest.mark.parametrize("without", [{"traffic", "fallback", "candidate"}, {"target"}])
+def test_an_open_circuit_without_a_router_is_told(cluster: Cluster, without: set[str]):
+    """Somebody took the router out of the spec meanwhile, or the spec cannot be understood."""
+    bare = {key: one for key, one in SPEC.items() if key not in without}
+    cluster.monitor(metadata=deepcopy(HELD), status=deepcopy(OPEN), spec=bare)
+    failed = cluster.run("stand-down")
+    assert failed.exit_code == 1
+    assert "the circuit is open, and the spec names no router that can be read" in failed.output
+    assert monitor(cluster)["metadata"]["finalizers"] == HELD["finalizers"]
 
 
 def test_a_route_that_cannot_be_written_is_named_and_its_monitor_kept(broken: Cluster):

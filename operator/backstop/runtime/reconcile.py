@@ -293,7 +293,7 @@ class Reconciler:
             except OutsideError as error:
                 if self.clock.now() < (record.deleted_at or 0.0) + RESTORE_WITHIN:
                     raise
-                note = f"traffic could not be put back, look after {record.route}: {error}"
+                note = f"traffic could not be put back, look after {record.route or 'it'}: {error}"
             if note:
                 self.publisher.traffic_restored(record, note)
             await self.journal.release(record)

@@ -158,3 +158,17 @@ def test_new_numbers_are_shown_when_the_verdict_changes():
         "gone",
         "few",
     ]
+
+
+@pytest.mark.parametrize(("wait", "phase"), [(1, "open"), (30, "half-open")])
+def test_a_circuit_that_is_left_alone_says_why(wait: float, phase: str):
+    """Somebody switched to Observe in the incident: nothing probes, and nothing closes."""
+    made = world()
+    made.look(H)
+    made.after(1).look(B)
+    made.after(wait).look(U)
+    made.spec = world(mode="Observe").spec
+    for _ in range(3):
+        made.after(600).look(U)
+    begins = f"circuit {phase} and left so because the mode is Observe; {FAILS}"
+    assert made.status.why.startswith(begins)

@@ -26,6 +26,8 @@ _DOING = {
     StepKind.PROMOTE: "promoting the candidate",
 }
 
+_NOT_CLOSED = {CircuitPhase.OPEN: "open", CircuitPhase.HALF_OPEN: "half-open"}
+
 
 def sentence(view: View, step: Step | None) -> str:
     """Return the sentence for ``view`` with ``step`` about to be taken."""
@@ -44,6 +46,8 @@ def sentence(view: View, step: Step | None) -> str:
 
 def _phase(view: View, episode: Episode) -> str:
     phase = view.status.circuit.phase
+    if phase is not CircuitPhase.CLOSED and view.spec.mode is Mode.OBSERVE:
+        return f"circuit {_NOT_CLOSED[phase]} and left so because the mode is Observe"
     if phase is CircuitPhase.OPEN:
         repairing = any(
             action.step is StepKind.ROLLBACK and action.state == "Applied"

@@ -154,6 +154,50 @@ def test_a_repair_in_vain_escalates_and_is_urgent():
     assert [one.name for one in made.told] == ["page"]
 
 
+def test_where_nothing_can_be_done_somebody_is_woken():
+    """No fallback, no release to blame, no pod at fault: users suffer, and a person has to act."""
+    made = world(fallback=None, rules=[{"fraud": 100}])
+    made.look(H)
+    made.after(1).look(B)
+    assert made.steps == []
+    assert made.status.incident is not None
+    assert made.status.incident.severity is Severity.P0
+
+
+@pytest.mark.parametrize(
+    ("steps", "changes"),
+    [
+        ([WORD], {}),
+        ([BACK], {"mode": "Observe"}),
+        ([ASIDE], {}),
+        ([MORE, BACK], {}),
+        ([{"name": "ask", "waitForApproval": {}}, MORE], {}),
+    ],
+)
+def test_while_something_is_done_or_waited_for_nobody_is_woken(steps, changes):
+    """Nor where a runbook means to tell people only."""
+    made = at_fault("infrastructure", *steps, **changes)
+    made.look(B)
+    made.after(1).look(U)
+    assert made.status.incident is not None
+    assert made.status.incident.severity is Severity.P1
+
+
+def test_a_message_that_fails_wakes_nobody():
+    """Users are with the fallback and the target is repaired; a receiver that is down can wait."""
+    hook = {"name": "hook", "callWebhook": {"url": "https://hooks.example.com/x"}}
+    made = at_fault("release", ASIDE, BACK, hook)
+    made.release("v2")
+    made.refused = frozenset({StepKind.CALL_WEBHOOK})
+    made.look(B)
+    for _ in range(30):
+        made.after(1).look(U)
+    assert made.status.incident is not None
+    (told,) = [one for one in made.status.incident.steps if one.name == "hook"]
+    assert told.state is Progress.FAILED
+    assert made.status.incident.severity is Severity.P1
+
+
 def test_a_step_can_be_the_last_word():
     """With onFailure Stop, nothing follows a step that was in vain."""
     made = at_fault("infrastructure", {**MORE, "onFailure": "Stop"}, ASIDE, WORD)
@@ -260,6 +304,7 @@ def _blamed(seen):
             "",
         ),
         ({"pauseRollout": {}}, {}, "no rollout is under way"),
+        ({"pauseRollout": {}}, {"target": None}, "the target's revision is not known"),
         ({"pauseRollout": {}}, {"target": deployment(rolled_out=False)}, ""),
         (
             {"shiftTraffic": {"candidateWeight": 50}},

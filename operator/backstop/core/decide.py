@@ -207,7 +207,10 @@ def _settled(view: View, diagnosis: Diagnosis | None) -> ModelMonitorStatus:
     if episode is None:
         return view.status
     named = episode.model_copy(update={"runbook": runbook.source_of(view, episode)})
-    return view.status.model_copy(update={"incident": runbook.settle(view, named, diagnosis)})
+    settled = runbook.settle(view, named, diagnosis)
+    if diagnosis is not None and runbook.is_at_a_loss(view, settled):
+        settled = settled.model_copy(update={"severity": Severity.P0})
+    return view.status.model_copy(update={"incident": settled})
 
 
 def _on_target(view: View) -> Episode | None:

@@ -23,6 +23,7 @@ from backstop.api.status import (
     Episode,
     Progress,
     Severity,
+    StepKind,
     StepProgress,
     Verdict,
 )
@@ -44,6 +45,7 @@ _OVER = frozenset(
         Progress.SKIPPED,
     }
 )
+_WORDS = MESSAGES | {StepKind.WAIT_FOR_APPROVAL}
 _IN_VAIN = frozenset({Progress.NOT_HELPED, Progress.FAILED})
 
 
@@ -69,7 +71,7 @@ def advance(view: View, episode: Episode) -> Episode:
         state, why = _outcome(view, episode, step)
         if state is not Progress.RUNNING:
             episode = noted(episode, step, state, why, view.now)
-        if state in _IN_VAIN:
+        if state in _IN_VAIN and step.kind not in MESSAGES:
             episode = episode.model_copy(update={"severity": Severity.P0})
     return episode
 
@@ -193,6 +195,20 @@ def next_step(view: View, episode: Episode, diagnosis: Diagnosis | None) -> Step
     action = episodes.action_id(view.uid, scope, turn.kind, ordinal)
     weight = turn.shift_traffic.candidate_weight if turn.shift_traffic else 0
     return Step(turn.kind, action, episode.why, candidate_weight=weight, of=turn)
+
+
+def is_at_a_loss(view: View, episode: Episode) -> bool:
+    """Return whether the fault stands, and of all the runbook could do about it nothing was done.
+
+    A runbook that only tells people is meant to do no more.
+    """
+    if view.spec.mode is Mode.OBSERVE or view.status.circuit.phase is not CircuitPhase.CLOSED:
+        return False
+    changes = [one for one in steps_of(view, episode) if one.kind not in _WORDS]
+    found = [progress_of(episode, one) for one in changes]
+    return bool(found) and all(
+        one is not None and one.state in {Progress.SKIPPED, Progress.FAILED} for one in found
+    )
 
 
 def _turn(view: View, episode: Episode, diagnosis: Diagnosis | None) -> RunbookStep | None:

@@ -193,6 +193,33 @@ def test_no_probe_before_the_opening_is_in_effect():
     assert made.status.incident.severity == "P0"
 
 
+def test_a_circuit_that_somebody_keeps_closed_is_closed_once_the_target_is_healthy():
+    """A tool that puts the weights back leaves no incident that never ends."""
+    made = broken(world())
+    for _ in range(10):
+        made.rules = TO_TARGET
+        made.after(6).look(B)
+    assert made.steps == [OPEN] * 3
+    assert made.status.circuit.phase == "Open"
+    assert made.after(600).look(U) == []
+    assert made.sees({ERRS: H}) == [CLOSE]
+    assert made.rules == TO_TARGET
+    assert made.status.incident is not None
+    assert made.status.incident.resolved is not None
+
+
+def test_health_of_a_moment_concedes_nothing():
+    """What was undone must do well for as long as a probe takes."""
+    made = broken(world())
+    for _ in range(2):
+        made.rules = TO_TARGET
+        made.after(6).look(B)
+    made.rules = TO_TARGET
+    assert made.after(6).look(H) == []
+    assert made.after(3).look(H) == []
+    assert made.after(1).look(H) == [CLOSE]
+
+
 def test_a_breached_candidate_opens_nothing():
     """While the target's own breach is unknown again, the candidate's does not stand in for it."""
     made = world(candidate=CANDIDATE, rules=[{"fraud": 90, "fraud-next": 10, "simple": 0}])

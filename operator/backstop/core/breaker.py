@@ -82,6 +82,23 @@ def _is_opening(episode: Episode) -> bool:
     )
 
 
+def concede(view: View, episode: Episode) -> Step | None:
+    """Return the step that closes a circuit which somebody else keeps closed, if that did well.
+
+    The target has its traffic against our will, and was healthy under it for as long as a probe
+    takes: there is nothing left to fight about.
+    """
+    if view.status.circuit.phase is CircuitPhase.CLOSED:
+        return None
+    began = view.status.evidence_from
+    if began is None or view.now < began.timestamp() + seconds(view.spec.circuit.probe_for):
+        return None
+    if not (is_complete(view) and episodes.evidence_cleared(view, episode)):
+        return None
+    why = "somebody else gave the traffic back, and the target is healthy"
+    return _step(view, episode, StepKind.CLOSE_CIRCUIT, why)
+
+
 def _half_open(view: View, episode: Episode, diagnosis: Diagnosis | None) -> Step | None:
     if diagnosis is not None and diagnosis.arm is Arm.TARGET:
         return open_again(view, episode, f"the probe failed: {diagnosis.why}")

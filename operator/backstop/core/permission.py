@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from backstop.api.modelmonitor import Mode
 from backstop.api.status import Episode, ModelMonitorStatus, Progress, Severity, StepKind
-from backstop.core import approval, brakes, reverts, runbook
+from backstop.core import approval, brakes, breaker, reverts, runbook
 from backstop.core import episode as episodes
 from backstop.core.brakes import Hold
 from backstop.core.view import Step, View
@@ -94,6 +94,9 @@ def redo(view: View) -> Permission | None:
     if revert is None or episode is None or view.spec.mode is Mode.OBSERVE:
         return None
     if not reverts.may_redo(episode, view.spec.limits):
+        closes = breaker.concede(view, episode)
+        if closes is not None:
+            return permit(view, closes)
         urgent = _with_incident(view, episode.model_copy(update={"severity": Severity.P0}))
         return _held(urgent, reverts.stopped(episode, revert))
     nth = episode.reverts + 1

@@ -29,7 +29,7 @@ from backstop.api.status import (
     StepKind,
     Verdict,
 )
-from backstop.core import runbook
+from backstop.core import journal, runbook
 from backstop.core.built_in import BUILT_IN
 from backstop.core.changes import release_context
 from backstop.core.decide import decide
@@ -196,6 +196,36 @@ def test_a_message_that_fails_wakes_nobody():
     (told,) = [one for one in made.status.incident.steps if one.name == "hook"]
     assert told.state is Progress.FAILED
     assert made.status.incident.severity is Severity.P1
+
+
+def test_a_runbook_may_be_exchanged_in_the_incident_again_and_again():
+    """No more steps are told than a status holds, and those of the runbook of now are."""
+    made = at_fault("infrastructure", WORD)
+    made.look(B)
+    for edit in range(4):
+        steps = [{**WORD, "name": f"word-{edit}-{number}"} for number in range(8)]
+        made.spec = world(runbook={"infrastructure": steps}).spec
+        for _ in range(3):
+            made.after(1).look(B)
+        assert made.status.incident is not None
+        names = {one.name for one in made.status.incident.steps}
+        assert names >= {one["name"] for one in steps}
+        assert len(names) <= 12
+
+
+def test_an_action_of_a_runbook_that_is_gone_finds_no_room_and_needs_none():
+    """It was planned, the runbook was exchanged, the operator restarted: it is finished."""
+    steps = [
+        {"name": f"s{number}", "step": "notify", "state": "Done", "since": T0}
+        for number in range(12)
+    ]
+    planned = action(SCALE, name="gone", before="2", after="3")
+    told = episode(cause="infrastructure", steps=steps)
+    seen = view(status=status(incident=told, action=planned.to_json()))
+    done = journal.applied(seen, planned, T0).incident
+    assert done is not None
+    assert [one.name for one in done.actions] == ["gone"]
+    assert len(done.steps) == 12
 
 
 def test_a_step_can_be_the_last_word():

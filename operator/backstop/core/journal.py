@@ -7,7 +7,7 @@ action after a crash is in the intent itself, so resuming and doing are the same
 from typing import TypeVar
 
 from backstop.api.base import ApiModel
-from backstop.api.runbook import MESSAGES, REPAIRS
+from backstop.api.runbook import MAX_STEPS, MESSAGES, REPAIRS
 from backstop.api.status import (
     Action,
     ActionState,
@@ -98,6 +98,8 @@ def _running(episode: Episode, action: Action, now: float) -> Episode:
     known = next((one for one in episode.steps if one.name == action.name), None)
     if not action.name or (known is not None and known.state is Progress.RUNNING):
         return episode
+    if known is None and len(episode.steps) >= MAX_STEPS:
+        return episode  # of a runbook that was edited since the action was planned
     entry = StepProgress.model_validate(
         {"name": action.name, "step": action.step, "state": Progress.RUNNING, "since": now}
     )

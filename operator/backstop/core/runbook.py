@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from backstop.api.modelmonitor import Mode
 from backstop.api.runbook import (
+    MAX_STEPS,
     MESSAGES,
     MITIGATIONS,
     OnFailure,
@@ -63,7 +64,7 @@ def source_of(view: View, episode: Episode) -> str:
 
 def advance(view: View, episode: Episode) -> Episode:
     """Return ``episode`` with what became of the steps that run, and P0 if one was in vain."""
-    episode = _with_another_turn(view, _without_observed(view, episode))
+    episode = _with_room(view, _with_another_turn(view, _without_observed(view, episode)))
     for step in steps_of(view, episode):
         known = progress_of(episode, step)
         if known is None or known.state is not Progress.RUNNING:
@@ -89,6 +90,15 @@ def _without_observed(view: View, episode: Episode) -> Episode:
 def _with_another_turn(view: View, episode: Episode) -> Episode:
     """Return ``episode`` without the steps that only an unknown target kept from being taken."""
     kept = [one for one in episode.steps if view.target is None or one.why != NOT_KNOWN]
+    return episode.model_copy(update={"steps": kept})
+
+
+def _with_room(view: View, episode: Episode) -> Episode:
+    """Return ``episode`` with as many steps of a runbook that was edited meanwhile as have room."""
+    names = {one.name for one in steps_of(view, episode)}
+    past = [one.name for one in episode.steps if one.name not in names]
+    dropped = set(past[: max(0, len(past) + len(names) - MAX_STEPS)])
+    kept = [one for one in episode.steps if one.name not in dropped]
     return episode.model_copy(update={"steps": kept})
 
 

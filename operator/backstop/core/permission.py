@@ -93,10 +93,10 @@ def redo(view: View) -> Permission | None:
     revert, episode = reverts.find(view), view.status.incident
     if revert is None or episode is None or view.spec.mode is Mode.OBSERVE:
         return None
+    closes = breaker.concede(view, episode)
+    if closes is not None:
+        return permit(view, closes)
     if not reverts.may_redo(episode, view.spec.limits):
-        closes = breaker.concede(view, episode)
-        if closes is not None:
-            return permit(view, closes)
         urgent = _with_incident(view, episode.model_copy(update={"severity": Severity.P0}))
         return _held(urgent, reverts.stopped(episode, revert))
     nth = episode.reverts + 1

@@ -1,5 +1,6 @@
 """An incident on the target: open the circuit, repair, probe, close; Unknown moves nothing."""
 
+import pytest
 from tests.core.build import (
     CANDIDATE,
     ERRORS,
@@ -218,6 +219,24 @@ def test_health_of_a_moment_concedes_nothing():
     assert made.after(6).look(H) == []
     assert made.after(3).look(H) == []
     assert made.after(1).look(H) == [CLOSE]
+
+
+@pytest.mark.parametrize("limits", [{"actionsPerHour": 1}, {}])
+def test_a_repair_that_is_held_keeps_no_users_with_the_fallback(limits):
+    """A rate or a GitOps tool holds the scale-out, perhaps for ever; the circuit goes its way."""
+    steps = [{"name": "aside", "openCircuit": {}}, {"name": "more", "scale": {"by": "50%"}}]
+    made = world(runbook={"infrastructure": steps}, limits=limits)
+    made.gitops = "" if limits else "Argo CD"
+    broken(made)
+    assert made.steps == [OPEN]
+    held = made.status.held
+    assert held.startswith("this monitor took 1 actions" if limits else "Argo CD owns Deployment")
+    assert made.after(30).look(U) == [PROBE]
+    assert made.after(1).look(B) == [OPEN]
+    assert made.status.held == held
+    assert made.after(60).look(U) == [PROBE]
+    assert made.after(10).look(H) == [CLOSE]
+    assert made.rules == TO_TARGET
 
 
 def test_a_breached_candidate_opens_nothing():

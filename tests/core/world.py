@@ -64,6 +64,7 @@ class World:
     broken: dict[SignalKey, float] = field(default_factory=dict)
     reports: frozenset[str] = frozenset()
     readable: bool = True
+    gitops: str = ""
 
     # What the world does
 
@@ -158,7 +159,11 @@ class World:
     def _target(self) -> WorkloadFacts:
         facts = deployment(self.current, rolled_out=self.rolled_out, changed=self.changed)
         return dataclasses.replace(
-            facts, desired=self.pods, ready=self.pods, last_action=self.restarted
+            facts,
+            desired=self.pods,
+            ready=self.pods,
+            last_action=self.restarted,
+            gitops=self.gitops,
         )
 
     def _write(self, status: ModelMonitorStatus) -> None:

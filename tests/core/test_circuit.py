@@ -239,6 +239,16 @@ def test_a_repair_that_is_held_keeps_no_users_with_the_fallback(limits):
     assert made.rules == TO_TARGET
 
 
+def test_there_is_nothing_to_concede_where_no_circuit_is_open():
+    """The bad revision came back, and goes back once more."""
+    made = broken(world(fallback=None, rules=[{"fraud": 100}]), by_release=True)
+    made.rolled_out = True
+    made.after(1).look(U)
+    made.after(60).release("v2")
+    assert made.look(B) == [ROLLBACK]
+    assert made.current == "v1"
+
+
 def test_a_breached_candidate_opens_nothing():
     """While the target's own breach is unknown again, the candidate's does not stand in for it."""
     made = world(candidate=CANDIDATE, rules=[{"fraud": 90, "fraud-next": 10, "simple": 0}])

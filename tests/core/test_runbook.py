@@ -11,6 +11,7 @@ from tests.core.build import (
     carried_out,
     deployment,
     episode,
+    route,
     spec,
     status,
     verdict,
@@ -183,6 +184,19 @@ def test_while_something_is_done_or_waited_for_nobody_is_woken(steps, changes):
     assert made.status.incident.severity is Severity.P1
 
 
+def test_a_fallback_that_has_all_traffic_already_is_not_given_it():
+    """Closing would put back what was before: for ever nobody but the fallback would answer."""
+    made = world(rules=[{"fraud": 0, "simple": 100}])
+    made.look(H)
+    made.after(1).look(B)
+    assert made.steps == []
+    assert made.status.incident is not None
+    assert made.status.incident.severity is Severity.P1
+    made.rules = [{"fraud": 100, "simple": 0}]
+    made.after(1).look(H)
+    assert made.status.incident.resolved is not None
+
+
 def test_a_message_that_fails_wakes_nobody():
     """Users are with the fallback and the target is repaired; a receiver that is down can wait."""
     hook = {"name": "hook", "callWebhook": {"url": "https://hooks.example.com/x"}}
@@ -304,6 +318,11 @@ def _blamed(seen):
             {"openCircuit": {}},
             {"status": {"circuit": {"phase": "Open"}}},
             "the circuit is open already",
+        ),
+        (
+            {"openCircuit": {}},
+            {"route": route({"fraud": 0, "fraud-next": 0, "simple": 100, "foreign": 9})},
+            "the fallback has all traffic already",
         ),
         ({"rollback": {}}, {}, "nothing shows that an earlier revision would be better"),
         (

@@ -61,8 +61,26 @@ def _no_pod(episode: Episode) -> str:
 def _no_opening(view: View) -> str:
     if view.status.circuit.phase is not CircuitPhase.CLOSED:
         return "the circuit is open already"
-    absent = view.services is None or view.services.fallback is None
-    return "the monitor names no fallback" if absent else ""
+    if view.services is None or view.services.fallback is None:
+        return "the monitor names no fallback"
+    # It would be put back to this later, and nobody but the fallback would ever answer.
+    return "the fallback has all traffic already" if fallback_has_all(view) else ""
+
+
+def fallback_has_all(view: View) -> bool:
+    """Return whether somebody else gave all of our traffic to the fallback, by the route."""
+    rules = view.route.rules if view.route is not None else ()
+    services = view.services
+    return (
+        bool(rules)
+        and services is not None
+        and all(
+            weight == 0
+            for rule in rules
+            for name, weight in rule.weights.items()
+            if name in services.named - {services.fallback}
+        )
+    )
 
 
 def _no_way_back(view: View, episode: Episode) -> str:

@@ -32,7 +32,7 @@ from backstop.core import episode as episodes
 from backstop.core.built_in import BUILT_IN
 from backstop.core.diagnosis import Diagnosis
 from backstop.core.evidence import is_complete
-from backstop.core.fitness import NOT_KNOWN, unfit, unwanted
+from backstop.core.fitness import NOT_KNOWN, fallback_has_all, unfit, unwanted
 from backstop.core.units import say_seconds, seconds
 from backstop.core.verdicts import SignalVerdict
 from backstop.core.view import Step, View
@@ -213,6 +213,8 @@ def is_at_a_loss(view: View, episode: Episode) -> bool:
     A runbook that only tells people is meant to do no more.
     """
     if view.spec.mode is Mode.OBSERVE or view.status.circuit.phase is not CircuitPhase.CLOSED:
+        return False
+    if fallback_has_all(view):
         return False
     changes = [one for one in steps_of(view, episode) if one.kind not in _WORDS]
     found = [progress_of(episode, one) for one in changes]

@@ -190,6 +190,14 @@ class Configuration(Protocol):
         ...
 
 
+class Endpoints(Protocol):
+    """Who is behind a Service."""
+
+    async def ready(self, namespace: str, service: str) -> int:
+        """Return how many endpoints of the Service are ready."""
+        ...
+
+
 class Webhooks(Protocol):
     """Calls of URLs that the operator's configuration allows."""
 

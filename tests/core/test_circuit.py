@@ -14,7 +14,7 @@ from tests.core.build import (
 )
 from tests.core.world import broken, world
 
-from backstop.api.status import ActionState, Arm, Cause, StepKind, Verdict
+from backstop.api.status import ActionState, Arm, Cause, Severity, StepKind, Verdict
 from backstop.core import breaker
 from backstop.core.changes import release_context
 from backstop.core.decide import decide
@@ -247,6 +247,40 @@ def test_there_is_nothing_to_concede_where_no_circuit_is_open():
     made.after(60).release("v2")
     assert made.look(B) == [ROLLBACK]
     assert made.current == "v1"
+
+
+@pytest.mark.parametrize("half_open", [False, True])
+def test_a_fallback_that_nobody_is_behind_is_given_up(half_open):
+    """A target that fails in part is better than nobody; somebody is woken, and nothing flaps."""
+    made = broken(world(circuit={"openFor": "2m"}))
+    if half_open:
+        assert made.after(120).look(U) == [PROBE]
+    made.fallback_ready = 0
+    assert made.after(1).look(U) == []
+    assert made.after(14.9).look(U) == []
+    assert made.after(0.1).look(U) == [CLOSE]
+    assert made.rules == TO_TARGET
+    told = made.status.incident
+    assert told is not None
+    assert (told.severity, told.resolved) == (Severity.P0, None)
+    assert "nobody is behind the fallback for 15 s" in made.action(CLOSE).why
+    for _ in range(60):
+        assert made.after(5).look(B) == []
+    made.after(5).look(H)
+    assert made.status.incident.resolved is not None
+
+
+@pytest.mark.parametrize("ready", [1, None])
+def test_a_fallback_that_is_replaced_pod_by_pod_stays(ready):
+    """Nobody for a moment is not nobody; and nothing is done about what cannot be seen."""
+    made = broken(world(circuit={"openFor": "2m"}))
+    for _ in range(4):
+        made.fallback_ready = ready
+        assert made.after(1).look(U) == []
+        made.fallback_ready = 0 if ready else None
+        assert made.after(10).look(U) == []
+    assert made.rules == TO_FALLBACK
+    assert made.status.incident.severity is Severity.P1
 
 
 def test_a_breached_candidate_opens_nothing():

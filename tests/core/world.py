@@ -65,6 +65,7 @@ class World:
     reports: frozenset[str] = frozenset()
     readable: bool = True
     gitops: str = ""
+    fallback_ready: int | None = None
 
     # What the world does
 
@@ -154,6 +155,7 @@ class World:
             fleet=self.fleet,
             requests=self.requests,
             jobs=self.jobs,
+            fallback_ready=self.fallback_ready,
         )
 
     def _target(self) -> WorkloadFacts:

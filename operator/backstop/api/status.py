@@ -259,6 +259,9 @@ class CircuitStatus(ApiModel):
     restore: RuleWeightList = Field(default_factory=list)
     """The weights before the circuit opened, per matching rule, by Service."""
 
+    fallback_lost: MicroTime | None = None
+    """Since when the fallback that answers has had no ready endpoint, where that is too long."""
+
 
 class CandidateStatus(ApiModel):
     """The trial of the candidate."""

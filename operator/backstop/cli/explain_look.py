@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from backstop.adapters.configuration import ConfigurationChanges
+from backstop.adapters.endpoints import EndpointSlices
 from backstop.adapters.jobs import KubernetesJobs
 from backstop.adapters.kill_switch import ConfigMapKillSwitch
 from backstop.adapters.metrics.bounded_http import Access
@@ -94,6 +95,7 @@ async def by_look(
         Runbooks(api),
         KubernetesJobs(api),
         ConfigurationChanges(api),
+        EndpointSlices(api),
     )
     known = await surveyor.runbooks.of(record)
     around = await surveyor.survey(record, known)

@@ -4,10 +4,13 @@ Open: wait for a repair or for the open interval, then probe. Half-open: a breac
 twice as long; health for long enough closes. Unknown moves nothing in any phase.
 """
 
+from typing import Final
+
 from backstop.api.status import (
     ActionState,
     Arm,
     CircuitPhase,
+    CircuitStatus,
     Episode,
     StepKind,
 )
@@ -24,8 +27,16 @@ _MOVES = frozenset({StepKind.OPEN_CIRCUIT, StepKind.PROBE_CIRCUIT})
 """What moves traffic while the circuit is not closed."""
 
 
+FALLBACK_LOST: Final = 15.0
+"""Seconds without a ready endpoint after which the fallback is given up; pods that are replaced one
+by one are back sooner."""
+
+
 def next_step(view: View, episode: Episode, diagnosis: Diagnosis | None) -> Step | None:
     """Return the breaker's next step in ``episode``, ``None`` where there is nothing to do."""
+    if view.status.circuit.fallback_lost is not None:
+        why = f"nobody is behind the fallback for {say_seconds(FALLBACK_LOST)}; the target answers"
+        return _step(view, episode, StepKind.CLOSE_CIRCUIT, why)
     match view.status.circuit.phase:
         case CircuitPhase.HALF_OPEN:
             return _half_open(view, episode, diagnosis)
@@ -33,6 +44,20 @@ def next_step(view: View, episode: Episode, diagnosis: Diagnosis | None) -> Step
             return _probe(view, episode)
         case CircuitPhase.CLOSED:  # pragma: no branch - mypy proves that there is no other phase
             return None
+
+
+def noticed(circuit: CircuitStatus, lost: float | None, now: float) -> CircuitStatus:
+    """Return ``circuit`` with whether its fallback, without anybody since ``lost``, is given up.
+
+    A fallback often falls over under the traffic that it was not made for. A target that fails in
+    part is then better than nobody at all.
+    """
+    too_long = lost is not None and now >= lost + FALLBACK_LOST
+    if not too_long and circuit.fallback_lost is None:
+        return circuit
+    return CircuitStatus.model_validate(
+        {**circuit.model_dump(), "fallback_lost": lost if too_long else None}
+    )
 
 
 def open_again(view: View, episode: Episode, why: str) -> Step | None:

@@ -132,7 +132,21 @@ def _remember(view: View) -> Memory:
         healthy_since=since,
         fingerprint=fingerprint,
         looked=view.now,
+        fallback_lost=_fallback_lost(view),
     )
+
+
+def _fallback_lost(view: View) -> float | None:
+    """Return the Unix time since which no endpoint of the fallback that answers is ready.
+
+    ``None`` while one is, or while the circuit is closed. Unknown changes nothing.
+    """
+    circuit = view.status.circuit
+    if circuit.phase is CircuitPhase.CLOSED or view.fallback_ready:
+        return None
+    told = circuit.fallback_lost.timestamp() if circuit.fallback_lost else None
+    before = view.memory.fallback_lost or told
+    return before if view.fallback_ready is None else before or view.now
 
 
 def _serves(view: View) -> bool:
@@ -147,7 +161,10 @@ def _observe(view: View, memory: Memory) -> ModelMonitorStatus:
     known = revisions.record_good(
         known, healthy_since=memory.healthy_since, good_after=good_after, now=view.now
     )
-    status = view.status.model_copy(update={"revisions": known, "candidate": trials.observe(view)})
+    lost = breaker.noticed(view.status.circuit, memory.fallback_lost, view.now)
+    status = view.status.model_copy(
+        update={"revisions": known, "candidate": trials.observe(view), "circuit": lost}
+    )
     return journal.verify(status, replace(view, status=status))
 
 
@@ -222,7 +239,8 @@ def _settled(view: View, diagnosis: Diagnosis | None) -> ModelMonitorStatus:
         return view.status
     named = episode.model_copy(update={"runbook": runbook.source_of(view, episode)})
     settled = runbook.settle(view, named, diagnosis)
-    if diagnosis is not None and runbook.is_at_a_loss(view, settled):
+    at_a_loss = diagnosis is not None and runbook.is_at_a_loss(view, settled)
+    if at_a_loss or view.status.circuit.fallback_lost is not None:
         settled = settled.model_copy(update={"severity": Severity.P0})
     return view.status.model_copy(update={"incident": settled})
 

@@ -145,8 +145,10 @@ def _probing(status: ModelMonitorStatus, now: float) -> ModelMonitorStatus:
 
 def _closed(status: ModelMonitorStatus, now: float) -> ModelMonitorStatus:
     closed = CircuitStatus.model_validate({"phase": CircuitPhase.CLOSED, "since": now})
+    lost = status.circuit.fallback_lost is not None
     status = status.model_copy(update={"circuit": closed})
-    episode = under_way(status)
+    # Closed for want of a fallback: the fault stands, and ends with the health of the target.
+    episode = None if lost else under_way(status)
     return status.model_copy(update={"incident": resolve(episode, now)}) if episode else status
 
 

@@ -18,6 +18,21 @@ def route_of(spec: ModelMonitorSpec, namespace: str) -> ObjectRef | None:
     return ObjectRef(kind, namespace, name or spec.target.name)
 
 
+def service_of_fallback(spec: ModelMonitorSpec, services: weights.Services | None) -> str | None:
+    """Return the Service whose endpoints answer while the circuit is open.
+
+    ``None`` where the router gives shares to workloads and not to Services.
+    """
+    return services.fallback if services is not None and gives_to_services(spec) else None
+
+
+def gives_to_services(spec: ModelMonitorSpec) -> bool:
+    """Return whether the router that ``spec`` names gives shares to Services."""
+    return spec.traffic is not None and not (
+        {"ReplicaRatio", "InferenceService"} & spec.traffic.routers.keys()
+    )
+
+
 def wanted_weights(view: View, step: Step, facts: RouteFacts) -> weights.RuleMap:
     """Return the weights that ``step`` asks of the rules in ``facts``."""
     services = view.services

@@ -23,7 +23,8 @@ class Memory:
     ``healthy_since`` is the Unix time since which the target's current revision, named by
     ``fingerprint``, has been Healthy without a breach; time without a verdict does not count.
     ``looked`` is the Unix time of the last look, ``trial_asked`` that of the last step of the
-    progression, and ``trial_action`` the id of its action.
+    progression, and ``trial_action`` the id of its action. ``fallback_lost`` is the Unix time since
+    which nobody is behind the fallback that answers.
     """
 
     histories: Mapping[SignalKey, History] = field(default_factory=lambda: MappingProxyType({}))
@@ -33,6 +34,7 @@ class Memory:
     looked: float = 0.0
     trial_asked: float = -math.inf
     trial_action: str = ""
+    fallback_lost: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,8 @@ class View:
 
     ``runbook`` holds the monitor's own steps by cause, ``None`` where it has none. ``jobs`` are
     those of actions under way, by action id; ``configuration`` is what changed of the ConfigMaps
-    and Secrets of the target, read only while something is breached.
+    and Secrets of the target, read only while something is breached. ``fallback_ready`` is how many
+    endpoints of the fallback are ready, read only while it answers; ``None`` where it is not known.
     """
 
     namespace: str
@@ -62,6 +65,7 @@ class View:
     fleet: Fleet = field(default_factory=Fleet)
     jobs: Mapping[str, JobFacts] = field(default_factory=lambda: MappingProxyType({}))
     configuration: tuple[ConfigurationChange, ...] = ()
+    fallback_ready: int | None = None
 
     @property
     def services(self) -> Services | None:

@@ -102,7 +102,13 @@ class Operator:
         outside, clock = self.outside, self._clock
         return Reconciler(
             actor=Actor(outside.performers(), outside.kill_switch, clock),
-            surveyor=Surveyor(self.cluster, self._runbooks, outside.jobs, outside.configuration),
+            surveyor=Surveyor(
+                self.cluster,
+                self._runbooks,
+                outside.jobs,
+                outside.configuration,
+                outside.endpoints,
+            ),
             fleet=self.fleet,
             journal=Journal(self.api),
             publisher=self.publisher,

@@ -13,7 +13,7 @@ from typing import Any, Final
 import structlog
 
 from backstop.api.runbook import Causes
-from backstop.api.status import ActionState, Arm, StepKind, Verdict
+from backstop.api.status import ActionState, Arm, CircuitPhase, StepKind, Verdict
 from backstop.core.conditions import Problem
 from backstop.core.episode import under_way
 from backstop.core.facts import (
@@ -23,8 +23,9 @@ from backstop.core.facts import (
     RouteFacts,
     WorkloadFacts,
 )
+from backstop.core.routing import service_of_fallback
 from backstop.core.verdicts import Look
-from backstop.ports import Configuration, Jobs, OutsideError
+from backstop.ports import Configuration, Endpoints, Jobs, OutsideError
 from backstop.runtime.cluster import Cluster, Surroundings
 from backstop.runtime.record import Record
 from backstop.runtime.runbooks import Known, Runbooks
@@ -47,6 +48,7 @@ class Survey:
     runbook_name: str = ""
     jobs: Mapping[str, JobFacts] = field(default_factory=lambda: MappingProxyType({}))
     configuration: tuple[ConfigurationChange, ...] | None = None
+    fallback_ready: int | None = None
 
     def named(self) -> dict[str, Any]:
         """Return the fields of the view."""
@@ -58,6 +60,7 @@ class Survey:
             "runbook_name": self.runbook_name,
             "jobs": self.jobs,
             "configuration": self.configuration or (),
+            "fallback_ready": self.fallback_ready,
         }
 
     def within(self, around: Surroundings) -> "Survey":
@@ -79,6 +82,7 @@ class Surveyor:
     runbooks: Runbooks
     jobs: Jobs
     configuration: Configuration
+    endpoints: Endpoints
 
     async def survey(self, record: Record, runbook: Known) -> Survey:
         """Return what stands around ``record``."""
@@ -86,6 +90,7 @@ class Surveyor:
             runbook=runbook.steps,
             runbook_name=runbook.name,
             jobs=MappingProxyType(await self._jobs(record)),
+            fallback_ready=await self._fallback(record),
         )
         return made.within(await self.cluster.around(record))
 
@@ -109,6 +114,19 @@ class Surveyor:
             _LOG.warning("configuration not read", monitor=record.name, error=str(error))
             changes = ()
         return replace(known, configuration=changes)
+
+    async def _fallback(self, record: Record) -> int | None:
+        """Return how many endpoints of the fallback are ready, if it answers and that is known."""
+        if record.spec is None or record.status.circuit.phase is CircuitPhase.CLOSED:
+            return None
+        service = service_of_fallback(record.spec, record.services)
+        if service is None:
+            return None
+        try:
+            return await self.endpoints.ready(record.namespace, service)
+        except OutsideError as error:
+            _LOG.warning("fallback not read", monitor=record.name, error=str(error))
+            return None
 
     async def _jobs(self, record: Record) -> dict[str, JobFacts]:
         episode = under_way(record.status)

@@ -2,26 +2,17 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Protocol
 
 from backstop.api.modelmonitor import Mode
 from backstop.api.status import MAX_CHANGE, Action, StepKind
 from backstop.core import weights
 from backstop.core.facts import RouteFacts
-from backstop.core.routing import route_of, wanted_weights
+from backstop.core.routing import gives_to_services, route_of, wanted_weights
 from backstop.core.view import Step, View
-from backstop.ports import ForbiddenError, InvalidError, NotFoundError, Traffic
+from backstop.ports import Endpoints, ForbiddenError, InvalidError, NotFoundError, Traffic
 from backstop.runtime.actions.performer import Facts, Learn, Plan
 
 _NO_ROUTER = "the monitor names no router"
-
-
-class Endpoints(Protocol):
-    """Who is behind a Service."""
-
-    async def ready(self, namespace: str, service: str) -> int:
-        """Return how many endpoints of the Service are ready."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +45,7 @@ class MoveTraffic:
 
     async def _nobody_behind(self, view: View, step: Step, services: weights.Services) -> str:
         service = _receiver(step, services)
-        by_service = view.spec.traffic is not None and not (
-            {"ReplicaRatio", "InferenceService"} & view.spec.traffic.routers.keys()
-        )
-        if service is None or not by_service or view.spec.mode is Mode.OBSERVE:
+        if service is None or not gives_to_services(view.spec) or view.spec.mode is Mode.OBSERVE:
             return ""
         try:
             ready = await self.endpoints.ready(view.namespace, service)

@@ -1,7 +1,4 @@
-"""While the kill switch is on, nothing is changed, and everything is seen and told.
-
-Passes over a monitor whose cluster is a fake API.
-"""
+"""Passes over a monitor in a fake API: stopped by the kill switch, or left by the fallback."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,11 +7,14 @@ from typing import Any
 import pytest
 import yaml
 from tests.core.build import BASE, verdict
+from tests.fakeapi.faults import Fault
 from tests.fakeapi.server import FakeApi
 
+from backstop.adapters.endpoints import EndpointSlices
 from backstop.adapters.kube import KubernetesApi
 from backstop.adapters.notify.events import EventRecorder
-from backstop.api.status import Severity, Verdict
+from backstop.api.status import CircuitPhase, Severity, Verdict
+from backstop.core import breaker
 from backstop.core.verdicts import Look
 from backstop.runtime import reconcile
 from backstop.runtime.act import Actor
@@ -81,7 +81,10 @@ class Operator:
         cluster = Cluster(
             self.outside.workloads, self.outside.traffic, lambda _: True, clock, frozenset()
         )
-        surveyor = Surveyor(cluster, Runbooks(api), self.outside.jobs, self.outside.configuration)
+        outside = self.outside
+        surveyor = Surveyor(
+            cluster, Runbooks(api), outside.jobs, outside.configuration, outside.endpoints
+        )
         self.reconciler = Reconciler(
             actor=Actor(self.outside.performers(), self.outside.kill_switch, clock),
             surveyor=surveyor,
@@ -140,3 +143,41 @@ async def test_a_breach_is_seen_and_told_while_the_kill_switch_is_on(
     assert record.status.incident is not None
     assert record.status.incident.name == stored.incident.name
     assert (record.status.held, await weights(api)) == ("", [0, 100])
+
+
+async def test_a_fallback_without_endpoints_is_left_and_somebody_is_woken(
+    api: KubernetesApi, operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as its endpoints are ready it stays."""
+    behind = {"fraud": 1, "simple": 1}
+
+    async def ready(_slices: object, _namespace: str, service: str) -> int:
+        return behind[service]
+
+    monkeypatch.setattr(EndpointSlices, "ready", ready)
+    monkeypatch.setattr(breaker, "FALLBACK_LOST", 0.0)
+    record = await operator.learns()
+    operator.look = BREACHED
+    await operator.reconciler.reconcile(record, {})
+    await operator.reconciler.reconcile(record, {})
+    assert await weights(api) == [0, 100]
+    behind["simple"] = 0
+    await operator.reconciler.reconcile(record, {})
+    assert await weights(api) == [100, 0]
+    stored = (await operator.learns()).status
+    assert stored.incident is not None
+    assert (stored.incident.severity, stored.incident.resolved) == (Severity.P0, None)
+    assert (stored.circuit.phase, stored.circuit.fallback_lost) == (CircuitPhase.CLOSED, None)
+
+
+async def test_a_fallback_that_cannot_be_read_stays(
+    server: FakeApi, api: KubernetesApi, operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knows whether anybody is behind it."""
+    monkeypatch.setattr(breaker, "FALLBACK_LOST", 0.0)
+    record = await operator.learns()
+    operator.look = BREACHED
+    await operator.reconciler.reconcile(record, {})
+    server.faults.append(Fault("list", "endpointslices", status=403, message="no rights"))
+    await operator.reconciler.reconcile(record, {})
+    assert await weights(api) == [0, 100]

@@ -48,6 +48,11 @@ class Happenings(RuleBasedStateMachine):
         """Accept the newest weights, or do not."""
         self.world.accepted = accepted
 
+    @rule(ready=st.sampled_from([0, 0, 1, None]))
+    def the_fallback(self, ready: int | None) -> None:
+        """Lose all endpoints, have some, or be out of sight."""
+        self.world.fallback_ready = ready
+
     @rule()
     def the_operator_restarts(self) -> None:
         """Lose the memory."""

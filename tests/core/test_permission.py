@@ -14,8 +14,10 @@ from backstop.core.permission import redo
 from backstop.core.requests import Requests
 
 H, B, U = Verdict.HEALTHY, Verdict.BREACHED, Verdict.UNKNOWN
-OPEN, ROLLBACK, SCALE, RESTART = (
+OPEN, PROBE, CLOSE, ROLLBACK, SCALE, RESTART = (
     StepKind.OPEN_CIRCUIT,
+    StepKind.PROBE_CIRCUIT,
+    StepKind.CLOSE_CIRCUIT,
     StepKind.ROLLBACK,
     StepKind.SCALE,
     StepKind.RESTART,
@@ -114,6 +116,27 @@ def test_in_mode_approve_a_person_is_asked_before_each_change():
     answered(made)
     assert made.after(1).look(U) == [ROLLBACK]
     assert made.status.approval is None
+
+
+def test_a_question_keeps_no_users_with_the_fallback_of_a_healthy_target():
+    """The circuit is probed, opened again and closed meanwhile; the question stays the same."""
+    made = failing(runbook={"infrastructure": [{"name": "aside", "openCircuit": {}}, ASK, FRESH]})
+    assert made.look(B) == [OPEN]
+    assert made.status.approval is not None
+    asked = made.status.approval.id
+    assert made.after(31).look(U) == [PROBE]
+    assert made.after(5).look(B) == [OPEN]
+    assert made.status.approval is not None
+    assert made.status.approval.id == asked
+    assert made.status.held.startswith("waitForApproval waits until")
+    assert made.after(61).look(U) == [PROBE]
+    made.after(1).look(H)
+    assert made.after(10).look(H) == [CLOSE]
+    assert made.rules == TO_TARGET
+    assert made.status.incident is not None
+    assert made.status.incident.resolved is not None
+    made.after(1).look(H)
+    assert (made.status.approval, made.status.held) == (None, "")
 
 
 def test_what_is_refused_is_followed_by_the_next_step():

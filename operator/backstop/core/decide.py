@@ -89,20 +89,23 @@ def _permitted(view: View, diagnosis: Diagnosis | None) -> Permission:
     while permission.again:
         view = replace(view, status=_settled(replace(view, status=permission.status), diagnosis))
         permission = permit(view, _next_step(view, diagnosis))
-    return _meanwhile(view, diagnosis, permission) if permission.brake else permission
+    waits = permission.brake or permission.status.approval is not None
+    return _meanwhile(view, diagnosis, permission) if waits else permission
 
 
 def _meanwhile(view: View, diagnosis: Diagnosis | None, waits: Permission) -> Permission:
-    """Return what the breaker does while a brake holds the runbook's next step.
+    """Return what the breaker does while the runbook's next step waits for a brake or a person.
 
     A repair that must wait, perhaps for ever, keeps no users with the fallback of a healthy target.
     """
+    view = replace(view, status=waits.status)
     episode = _on_target(view)
     step = breaker.next_step(view, episode, diagnosis) if episode is not None else None
     permission = permit(view, step)
     if permission.step is None:
         return waits
-    status = permission.status.model_copy(update={"held": waits.status.held})
+    waited_for = {"held": waits.status.held, "approval": waits.status.approval}
+    status = permission.status.model_copy(update=waited_for)
     return replace(permission, status=status, page=waits.page)
 
 

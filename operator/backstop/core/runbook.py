@@ -200,7 +200,8 @@ def next_step(view: View, episode: Episode, diagnosis: Diagnosis | None) -> Step
         return None
     failed = (ActionState.FAILED, turn.name)
     attempt = sum((one.state, one.name) == failed for one in episode.actions)
-    ordinal = view.status.circuit.openings * 100 + episode.reverts * 10_000 + attempt
+    # Not of how often the circuit opened: a question about the step outlasts a probe that failed.
+    ordinal = episode.reverts * 10_000 + attempt
     scope = f"{episode.name}/{turn.name}"
     action = episodes.action_id(view.uid, scope, turn.kind, ordinal)
     weight = turn.shift_traffic.candidate_weight if turn.shift_traffic else 0

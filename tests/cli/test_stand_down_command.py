@@ -31,12 +31,18 @@ def route(**weights: int) -> dict[str, Any]:
 
 
 @pytest.fixture
-def broken(cluster: Cluster) -> Cluster:
-    """Return a cluster in which the circuit of `fraud` is open."""
-    cluster.monitor(metadata=deepcopy(HELD), status=deepcopy(OPEN))
-    cluster.add(ROUTES, route(fraud=0, fraud_next=0, simple=100))
+def stopped(cluster: Cluster) -> Cluster:
+    """Return a cluster in which no replica runs any more."""
     cluster.add(LEASES, {"metadata": {"name": "backstop"}, "spec": {}})
     return cluster
+
+
+@pytest.fixture
+def broken(stopped: Cluster) -> Cluster:
+    """Return a cluster in which the circuit of `fraud` is open."""
+    stopped.monitor(metadata=deepcopy(HELD), status=deepcopy(OPEN))
+    stopped.add(ROUTES, route(fraud=0, fraud_next=0, simple=100))
+    return stopped
 
 
 def weights(cluster: Cluster) -> dict[str, int]:
@@ -76,25 +82,25 @@ def test_repeating_it_changes_nothing_more(broken: Cluster):
     assert weights(broken) == before
 
 
-def test_a_route_that_no_longer_lists_the_services_is_named(cluster: Cluster):
+def test_a_route_that_no_longer_lists_the_services_is_named(stopped: Cluster):
     """Nothing could be put back there: that is no success, and the monitor is kept."""
-    cluster.monitor(metadata=deepcopy(HELD), status=deepcopy(OPEN))
-    cluster.add(ROUTES, route(simple=100))
-    failed = cluster.run("stand-down")
+    stopped.monitor(metadata=deepcopy(HELD), status=deepcopy(OPEN))
+    stopped.add(ROUTES, route(simple=100))
+    failed = stopped.run("stand-down")
     assert failed.exit_code == 1
     assert "HTTPRoute/fraud has no rule that lists fraud and fraud-next and simple" in failed.output
-    assert monitor(cluster)["metadata"]["finalizers"] == HELD["finalizers"]
+    assert monitor(stopped)["metadata"]["finalizers"] == HELD["finalizers"]
 
 
 @pytest.mark.parametrize("without", [{"traffic", "fallback", "candidate"}, {"target"}])
-def test_an_open_circuit_without_a_router_is_told(cluster: Cluster, without: set[str]):
+def test_an_open_circuit_without_a_router_is_told(stopped: Cluster, without: set[str]):
     """Somebody took the router out of the spec meanwhile, or the spec cannot be understood."""
     bare = {key: one for key, one in SPEC.items() if key not in without}
-    cluster.monitor(metadata=deepcopy(HELD), status=deepcopy(OPEN), spec=bare)
-    failed = cluster.run("stand-down")
+    stopped.monitor(metadata=deepcopy(HELD), status=deepcopy(OPEN), spec=bare)
+    failed = stopped.run("stand-down")
     assert failed.exit_code == 1
     assert "the circuit is open, and the spec names no router that can be read" in failed.output
-    assert monitor(cluster)["metadata"]["finalizers"] == HELD["finalizers"]
+    assert monitor(stopped)["metadata"]["finalizers"] == HELD["finalizers"]
 
 
 def test_a_route_that_cannot_be_written_is_named_and_its_monitor_kept(broken: Cluster):
@@ -127,14 +133,13 @@ def test_a_namespace_without_rights_does_not_keep_the_others(broken: Cluster):
     assert weights(broken) == {"fraud": 100, "fraud-next": 0, "simple": 0}
 
 
-def test_one_that_is_slow_does_not_keep_the_others(cluster: Cluster):
+def test_one_that_is_slow_does_not_keep_the_others(stopped: Cluster):
     """A hook has minutes for thousands of monitors, so several are let go at the same time."""
-    cluster.add(LEASES, {"metadata": {"name": "backstop"}, "spec": {}})
     for number in range(8):
         metadata = {"name": f"m{number}", "finalizers": ["backstop.dev/restore-traffic"]}
-        cluster.monitor(f"m{number}", metadata=metadata)
-    cluster.faults.append(Fault("patch", "modelmonitors/m0$", delay=1.0))
-    done = cluster.run("stand-down")
+        stopped.monitor(f"m{number}", metadata=metadata)
+    stopped.faults.append(Fault("patch", "modelmonitors/m0$", delay=1.0))
+    done = stopped.run("stand-down")
     assert done.exit_code == 0, done.output
     lines = [line for line in done.output.splitlines() if line.startswith("demo/")]
     assert len(lines) == 8
@@ -167,10 +172,9 @@ def test_nothing_is_touched_while_a_replica_renews_its_lease(broken: Cluster):
     assert weights(broken)["simple"] == 100
 
 
-def test_without_the_definitions_there_is_nothing_to_do(cluster: Cluster):
+def test_without_the_definitions_there_is_nothing_to_do(stopped: Cluster):
     """Somebody may have removed them before."""
-    cluster.add(LEASES, {"metadata": {"name": "backstop"}, "spec": {}})
-    cluster.faults.append(
+    stopped.faults.append(
         Fault(
             "list",
             "modelmonitors",
@@ -178,7 +182,7 @@ def test_without_the_definitions_there_is_nothing_to_do(cluster: Cluster):
             message="the server could not find the requested resource",
         )
     )
-    assert cluster.run("stand-down").exit_code == 0
+    assert stopped.run("stand-down").exit_code == 0
 
 
 def test_server_that_is_down_is_not_taken_for_a_replica(cluster: Cluster):

@@ -3,7 +3,18 @@
 from dataclasses import replace
 
 import pytest
-from tests.core.build import CANDIDATE, T0, action, episode, route, spec, status, verdict, view
+from tests.core.build import (
+    CANDIDATE,
+    ERRORS,
+    T0,
+    action,
+    episode,
+    route,
+    spec,
+    status,
+    verdict,
+    view,
+)
 
 from backstop.api.status import ActionState, Arm, Cause, Severity, StepKind, Verdict
 from backstop.core.decide import decide
@@ -12,6 +23,7 @@ from backstop.core.measurement import Pillar
 from backstop.core.verdicts import overall
 
 H, B, U = Verdict.HEALTHY, Verdict.BREACHED, Verdict.UNKNOWN
+BOTH = [ERRORS, {**ERRORS, "name": "drift", "onBreach": "Report"}]
 NEVER = ReleaseContext(changed=None, proven_good=False, blame_within=1800.0)
 
 
@@ -109,7 +121,7 @@ def test_a_report_never_takes_the_place_of_an_incident_in_which_users_suffer(sev
 def test_a_report_of_a_report_changes_nothing():
     """While it lasts, the incident is the same one."""
     known = status(incident=reported(detected=T0 - 60))
-    decision = decide(view(verdict(outcome=H), drift(), status=known))
+    decision = decide(view(verdict(outcome=H), drift(), status=known, spec=spec(signals=BOTH)))
     assert decision.status.incident == known.incident
 
 
@@ -117,7 +129,8 @@ def test_a_report_of_a_report_changes_nothing():
 def test_a_report_ends_when_its_own_signals_are_healthy(outcome, over):
     """Unknown ends nothing; whether users suffer is another question."""
     known = status(incident=reported(detected=T0 - 60))
-    decision = decide(view(verdict(outcome=H), drift(outcome), status=known))
+    seen = view(verdict(outcome=H), drift(outcome), status=known, spec=spec(signals=BOTH))
+    decision = decide(seen)
     assert decision.status.incident is not None
     assert (decision.status.incident.resolved is not None) is over
 

@@ -31,7 +31,7 @@ def deployment(name: str, *, replicas: int = 1, **variables: str) -> Object:
         "readinessProbe": {
             "httpGet": {"path": "/ready", "port": "http"},
             "periodSeconds": 1,
-            "failureThreshold": 1,
+            "failureThreshold": 3,
         },
     }
     annotations = {"prometheus.io/scrape": "true", "prometheus.io/port": str(PORT)}

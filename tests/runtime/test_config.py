@@ -127,6 +127,7 @@ def test_everything_can_be_said(write):
         ("- a", "must hold a mapping"),
         ("a: [", "cannot read"),
         ("a: \x00", "cannot read"),
+        ("killSwitch: a\nkillSwitch: b", "the key in line 2 is written twice"),
     ],
 )
 def test_mistakes_are_sentences(write, text, said):

@@ -122,7 +122,7 @@ def known_faults(path: Path) -> tuple[KnownFault, ...]:
     """
     import yaml
 
-    from backstop.cli.manifests import told
+    from backstop.runtime.manifests import told
 
     written = path.read_bytes()
     try:

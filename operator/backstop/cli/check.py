@@ -54,7 +54,7 @@ def documents(path: str) -> list[Any]:
     Raises:
         ValueError: it is not YAML; the message says where.
     """
-    from backstop.cli.manifests import load
+    from backstop.runtime.manifests import load
 
     with click.open_file(path, "rb") as file:
         return load(file.read())

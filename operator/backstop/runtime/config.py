@@ -25,6 +25,7 @@ from backstop.api.forms import FORMS
 from backstop.api.modelmonitor import WorkloadKind
 from backstop.core.units import DnsLabel, DnsName, Duration, LabelName, Percent, fraction, seconds
 from backstop.ports import InvalidError
+from backstop.runtime.manifests import Loader, TwiceError
 
 _SAID: Final = {
     "extra_forbidden": "there is no such key; docs/configuration.md lists all",
@@ -280,7 +281,11 @@ def _read(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        text = path.read_text(encoding="utf-8")
+        raw = yaml.load(text, Loader=Loader) or {}  # noqa: S506 - it is a safe one
+    except TwiceError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"cannot read {path}: the key in line {line} is written twice") from None
     except (ValueError, yaml.YAMLError) as error:
         # Its own words quote the line, which may hold a header with a token.
         mark = getattr(error, "problem_mark", None)

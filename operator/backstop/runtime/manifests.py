@@ -9,7 +9,11 @@ import re
 import yaml
 
 
-class _Loader(yaml.CSafeLoader):
+class TwiceError(yaml.constructor.ConstructorError):
+    """A key is written twice."""
+
+
+class Loader(yaml.CSafeLoader):
     """Refuses keys that come twice, and aliases of what they are a part of."""
 
     def construct_document(self, node: yaml.Node) -> object:
@@ -26,13 +30,13 @@ class _Loader(yaml.CSafeLoader):
                     said = (
                         f"{key.value} is written twice; if a new object begins, put --- before it"
                     )
-                    raise yaml.constructor.ConstructorError(None, None, said, key.start_mark)
+                    raise TwiceError(None, None, said, key.start_mark)
                 seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
 
 
 # For kubectl a commit such as 1234e56 is a number; for the library only with a dot in it.
-_Loader.add_implicit_resolver(
+Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+"), list("-+0123456789")
 )
 
@@ -44,7 +48,7 @@ def load(data: bytes) -> list[object]:
         ValueError: it is not YAML; the message says where, and what to change.
     """
     try:
-        return list(yaml.load_all(data, Loader=_Loader))
+        return list(yaml.load_all(data, Loader=Loader))
     except (yaml.YAMLError, ValueError) as error:
         raise ValueError(told(error, data)) from None
     except RecursionError:

@@ -376,6 +376,26 @@ def test_no_ports_is_not_all_ports(helm: Helm) -> None:
     assert all(one["ports"] for one in policy["spec"]["egress"])
 
 
+def test_what_is_dialled_is_not_blocked(helm: Helm) -> None:
+    """Ports that stand in URLs and hosts are open, over both families of addresses."""
+    values: dict[str, Any] = {
+        "networkPolicy": {"enabled": True, "ports": [10901]},
+        "sources": {
+            "default": {"url": "http://thanos:10902/x"},
+            "other": {"url": "http://[fd00::1]:8428"},
+            "third": {"url": "https://mimir/prometheus"},
+        },
+        "notifications": {"url": "http://receiver?token=a:1"},
+        "webhooks": {"allowedHosts": ["a:8443", "b"], "signingKey": {"secret": "s"}},
+    }
+    (policy,) = of("NetworkPolicy", helm.render(values))
+    *_, dialled = policy["spec"]["egress"]
+    assert "to" not in dialled
+    assert {one["port"] for one in dialled["ports"]} == {10901, 10902, 8428, 443, 80, 8443}
+    blocks = [one["ipBlock"]["cidr"] for one in policy["spec"]["egress"][1]["to"]]
+    assert blocks == ["0.0.0.0/0", "::/0"]
+
+
 @pytest.mark.parametrize(
     ("release", "values", "name"),
     [

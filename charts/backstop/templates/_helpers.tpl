@@ -243,3 +243,29 @@ concurrentWrites: {{ .Values.concurrentWrites }}
 {{- fail (printf "%s: %s has no port from 1 to 65535" .key .text) -}}
 {{- end -}}
 {{- end -}}
+
+{{/* The listed ports and those in the URLs of all that is dialled, as a JSON array. */}}
+{{- define "backstop.egressPorts" -}}
+{{- $places := .Values.webhooks.allowedHosts -}}
+{{- $urls := compact (list .Values.notifications.url) -}}
+{{- range .Values.sources -}}
+{{- $urls = append $urls .url -}}
+{{- end -}}
+{{- range $urls -}}
+{{- $place := index (splitList "/" (splitList "?" . | first)) 2 -}}
+{{- if not (regexMatch ":[0-9]+$" $place) -}}
+{{- $place = printf "%s:%s" $place (ternary "443" "80" (hasPrefix "https:" .)) -}}
+{{- end -}}
+{{- $places = append $places $place -}}
+{{- end -}}
+{{- $ports := list -}}
+{{- range .Values.networkPolicy.ports -}}
+{{- $ports = append $ports (int .) -}}
+{{- end -}}
+{{- range $places -}}
+{{- with regexFind ":[0-9]+$" . -}}
+{{- $ports = append $ports (trimPrefix ":" . | atoi) -}}
+{{- end -}}
+{{- end -}}
+{{ uniq $ports | toJson }}
+{{- end -}}

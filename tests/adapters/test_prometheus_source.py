@@ -6,6 +6,7 @@ The server is real, on loopback, and misbehaves on the wire.
 import gzip
 import json
 import math
+from base64 import b64encode
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from tests.adapters.rude_server import (
     result,
 )
 
-from backstop.adapters.metrics.bounded_http import Access
+from backstop.adapters.metrics.bounded_http import Access, Login
 from backstop.adapters.metrics.prometheus import PrometheusSource
 from backstop.core.samples import Reading
 
@@ -119,6 +120,19 @@ async def test_credentials(server, tmp_path):
         await ask(source)
         assert f"Authorization: Bearer {word}\r\n" in server.heads[-1]
         assert "X-Scope-OrgID: t\r\n" in server.heads[-1]
+
+
+async def test_a_login(server, tmp_path):
+    """The user's name is of the configuration, the password as it is in the file now."""
+    server.answers[""] = result()
+    password = tmp_path / "password"
+    source = PrometheusSource(server.url, Access(login=Login("1234", password)))
+    assert (await ask(source)).failure == "the password file of the source cannot be read"
+    for word in ("first", "zweité:"):
+        password.write_text(f"{word}\n", encoding="utf-8")
+        await ask(source)
+        sent = b64encode(f"1234:{word}".encode()).decode()
+        assert f"Authorization: Basic {sent}\r\n" in server.heads[-1]
     await source.close()
 
 

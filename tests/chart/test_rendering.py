@@ -70,7 +70,30 @@ def test_lint_finds_nothing(helm: Helm, name: str) -> None:
                     "default": {"url": "http://p", "bearerToken": {"secret": "a", "key": "b"}}
                 }
             },
-            "would be sent unencrypted",
+            "sources.default.bearerToken would be sent unencrypted",
+        ),
+        (
+            {
+                "sources": {
+                    "default": {
+                        "url": "http://p",
+                        "basicAuth": {"username": "u", "secret": "a", "key": "b"},
+                    }
+                }
+            },
+            "sources.default.basicAuth would be sent unencrypted",
+        ),
+        (
+            {
+                "sources": {
+                    "default": {
+                        "url": "https://p",
+                        "bearerToken": {"secret": "a", "key": "b"},
+                        "basicAuth": {"username": "u", "secret": "a", "key": "b"},
+                    }
+                }
+            },
+            "give bearerToken or basicAuth, not both",
         ),
         ({"sources": {"default": {"url": "http://p:65536"}}}, "no port from 1 to 65535"),
         ({"notifications": {"url": "https://a:0/x"}}, "notifications.url: a:0 has no port"),
@@ -324,6 +347,24 @@ def test_the_configuration_is_one_that_the_operator_reads(helm: Helm) -> None:
     assert str(source.bearer_token_file) == "/etc/backstop/sources/default/token"
     assert read.targets == ["Deployment", "StatefulSet"]
     assert not read.secret_changes
+
+
+def test_a_password_is_mounted_and_never_in_the_configuration(helm: Helm) -> None:
+    """The user's name is; a name of digits stays text."""
+    login = {"username": "1234", "secret": "grafana", "key": "password"}
+    rendered = helm.render({"sources": {"default": {"url": "https://p", "basicAuth": login}}})
+    (config,) = of("ConfigMap", rendered)
+    read = OperatorConfig.model_validate(yaml.safe_load(config["data"]["config.yaml"]))
+    found = read.sources["default"].basic_auth
+    assert found is not None
+    assert (found.username, str(found.password_file)) == (
+        "1234",
+        "/etc/backstop/sources/default/password",
+    )
+    (deployment,) = of("Deployment", rendered)
+    parts = deployment["spec"]["template"]["spec"]["volumes"][0]["projected"]["sources"]
+    item = {"key": "password", "path": "sources/default/password"}
+    assert {"secret": {"name": "grafana", "items": [item]}} in parts
 
 
 def test_hosts_and_addresses_of_any_form_pass(helm: Helm) -> None:

@@ -90,6 +90,9 @@ def test_everything_can_be_said(write):
     assert config.kill_switch == "stop-all"
 
 
+LOGIN = "{username: u, passwordFile: p}"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -122,6 +125,14 @@ def test_everything_can_be_said(write):
         (
             "sources: {default: {tenantLabel: a-b}}",
             "sources.default.tenantLabel: write letters, digits and _, without a digit in front",
+        ),
+        (
+            f"sources: {{a: {{url: 'http://x', bearerTokenFile: t, basicAuth: {LOGIN}}}}}",
+            "sources.a: give bearerTokenFile or basicAuth, not both",
+        ),
+        (
+            "sources: {a: {url: 'http://x', basicAuth: {username: 'a:b', passwordFile: p}}}",
+            "sources.a.basicAuth.username: ",
         ),
         ("sources: [a]", "sources must be a mapping of name to"),
         ("- a", "must hold a mapping"),

@@ -79,6 +79,9 @@ sources:
     {{- if $source.bearerToken }}
     bearerTokenFile: /etc/backstop/sources/{{ $name }}/token
     {{- end }}
+    {{- with $source.basicAuth }}
+    basicAuth: {username: {{ .username | quote }}, passwordFile: /etc/backstop/sources/{{ $name }}/password}
+    {{- end }}
     {{- if $source.ca }}
     caFile: /etc/backstop/sources/{{ $name }}/ca
     {{- end }}
@@ -121,6 +124,11 @@ concurrentWrites: {{ .Values.concurrentWrites }}
       - secret:
           name: {{ .secret | quote }}
           items: [{key: {{ .key | quote }}, path: sources/{{ $name }}/token}]
+      {{- end }}
+      {{- with $source.basicAuth }}
+      - secret:
+          name: {{ .secret | quote }}
+          items: [{key: {{ .key | quote }}, path: sources/{{ $name }}/password}]
       {{- end }}
       {{- with $source.ca }}
       {{- if .secret }}
@@ -205,8 +213,13 @@ concurrentWrites: {{ .Values.concurrentWrites }}
 {{- if and $source.ca (eq (empty $source.ca.secret) (empty $source.ca.configMap)) -}}
 {{- fail (printf "sources.%s.ca needs exactly one of `secret` and `configMap`" $name) -}}
 {{- end -}}
-{{- if and $source.bearerToken (hasPrefix "http://" $source.url) -}}
-{{- fail (printf "sources.%s.bearerToken would be sent unencrypted: write an https URL" $name) -}}
+{{- range $key := list "bearerToken" "basicAuth" -}}
+{{- if and (index $source $key) (hasPrefix "http://" $source.url) -}}
+{{- fail (printf "sources.%s.%s would be sent unencrypted: write an https URL" $name $key) -}}
+{{- end -}}
+{{- end -}}
+{{- if and $source.bearerToken $source.basicAuth -}}
+{{- fail (printf "sources.%s: give bearerToken or basicAuth, not both" $name) -}}
 {{- end -}}
 {{- end -}}
 {{- range $name, $source := .Values.sources -}}

@@ -16,7 +16,6 @@ from backstop.adapters.configuration import ConfigurationChanges
 from backstop.adapters.endpoints import EndpointSlices
 from backstop.adapters.jobs import KubernetesJobs
 from backstop.adapters.kill_switch import ConfigMapKillSwitch
-from backstop.adapters.metrics.bounded_http import Access
 from backstop.adapters.metrics.prometheus import PrometheusSource
 from backstop.adapters.paths import namespaced
 from backstop.adapters.traffic.registry import Routers
@@ -32,7 +31,6 @@ from backstop.core.evidence import without_answered
 from backstop.core.explain_page import Seen
 from backstop.core.fleet import Fleet
 from backstop.core.samples import Reading
-from backstop.core.units import seconds
 from backstop.core.verdicts import Look
 from backstop.core.view import View
 from backstop.ports import KubeApi, OutsideError
@@ -184,13 +182,7 @@ def _source(config: OperatorConfig, name: str, clock: _Moment) -> PrometheusSour
     found = config.sources.get(name)
     if found is None:
         return None
-    access = Access(
-        headers=found.headers,
-        token_file=found.bearer_token_file,
-        ca_file=found.ca_file,
-        deadline=seconds(found.timeout),
-    )
-    return PrometheusSource(str(found.url), access, now=clock.now)
+    return PrometheusSource(str(found.url), found.access, now=clock.now)
 
 
 async def _fleet(

@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from backstop.adapters.destinations import Allowed, Destination, Rule, parse, rule
+from backstop.adapters.metrics.bounded_http import Access, Login
 from backstop.adapters.webhooks import SecretError, read_secret
 from backstop.api.forms import FORMS
 from backstop.api.modelmonitor import WorkloadKind
@@ -85,6 +86,21 @@ Count = Annotated[int, Field(ge=1, le=100_000, strict=True)]
 """How many, from 1 to 100,000."""
 
 
+class BasicAuthConfig(_ConfigModel):
+    """Who asks a metrics source."""
+
+    username: Annotated[str, Field(min_length=1, max_length=256, pattern="^[^:]*$")]
+    """The name; it has no colon."""
+
+    password_file: Path
+    """File with the password; read for each query, so that it may be rotated."""
+
+    @property
+    def login(self) -> Login:
+        """The user as requests name it."""
+        return Login(self.username, self.password_file)
+
+
 class SourceConfig(_ConfigModel):
     """One Prometheus-compatible server."""
 
@@ -100,12 +116,32 @@ class SourceConfig(_ConfigModel):
     bearer_token_file: Path | None = None
     """File with a token; read for each query, so that it may be rotated."""
 
+    basic_auth: BasicAuthConfig | None = None
+    """A user and a password instead of a token."""
+
     ca_file: Path | None = None
     """File with the certificates that the server's is held against, instead of the usual ones."""
 
     tenant_label: LabelName | None = None
     """Label of all metrics that names the namespace they come from, for example `namespace`: a
     monitor then reads only the metrics of its own namespace. Without it, all."""
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        if self.bearer_token_file is not None and self.basic_auth is not None:
+            raise ValueError("give bearerTokenFile or basicAuth, not both")
+        return self
+
+    @property
+    def access(self) -> Access:
+        """How it is reached."""
+        return Access(
+            headers=self.headers,
+            token_file=self.bearer_token_file,
+            login=self.basic_auth.login if self.basic_auth else None,
+            ca_file=self.ca_file,
+            deadline=seconds(self.timeout),
+        )
 
 
 class WebhooksConfig(_ConfigModel):

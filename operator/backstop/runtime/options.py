@@ -3,10 +3,8 @@
 import time
 from dataclasses import dataclass
 
-from backstop.adapters.metrics.bounded_http import Access
 from backstop.adapters.metrics.prometheus import PrometheusSource
 from backstop.core.shards import ALL, Shard
-from backstop.core.units import seconds
 from backstop.runtime.config import OperatorConfig
 
 
@@ -36,14 +34,6 @@ class Options:
 def sources_of(config: OperatorConfig) -> dict[str, PrometheusSource]:
     """Return the metrics sources of ``config`` by name; each is to be closed."""
     return {
-        name: PrometheusSource(
-            str(source.url),
-            Access(
-                headers=source.headers,
-                token_file=source.bearer_token_file,
-                ca_file=source.ca_file,
-                deadline=seconds(source.timeout),
-            ),
-        )
+        name: PrometheusSource(str(source.url), source.access)
         for name, source in config.sources.items()
     }

@@ -9,6 +9,7 @@ it byte by byte; a refusal is told by its status code, never by its body.
 import contextlib
 import io
 import socket
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,15 +55,24 @@ class RefusedError(SourceError):
 
 
 @dataclass(frozen=True, slots=True)
+class Login:
+    """A user by name, with the file that holds the password."""
+
+    username: str
+    password_file: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
     """How to reach a server: what every request carries, and how long and large it may get.
 
-    ``deadline`` is in seconds, ``max_body`` in bytes after decompression. The bearer token file is
-    read for each request, so that a rotated token is used at once.
+    ``deadline`` is in seconds, ``max_body`` in bytes after decompression. The file with the bearer
+    token or the password is read for each request, so that a rotated one is used at once.
     """
 
     headers: Mapping[str, str] = field(default_factory=dict)
     token_file: Path | None = None
+    login: Login | None = None
     ca_file: Path | None = None
     deadline: float = 5.0
     max_body: int = 16 * 2**20
@@ -172,12 +182,14 @@ class BoundedSession(requests.Session):
 
     def _headers(self) -> dict[str, str]:
         headers = {"Accept": "application/json", "Accept-Encoding": "gzip", **self._access.headers}
+        login = self._access.login
         if self._access.token_file:
-            try:
-                token = self._access.token_file.read_text(encoding="ascii").strip()
-            except (OSError, ValueError):
-                raise SourceError("the bearer token file of the source cannot be read") from None
+            token = _secret(self._access.token_file, "bearer token", "ascii")
             headers["Authorization"] = f"Bearer {token}"
+        elif login is not None:
+            password = _secret(login.password_file, "password", "utf-8")
+            pair = f"{login.username}:{password}"
+            headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
         return headers
 
     def _body(self, response: requests.Response) -> bytes:
@@ -207,6 +219,13 @@ class BoundedSession(requests.Session):
 
     def _timed_out(self) -> SourceError:
         return TimedOutError(f"timed out after {self._access.deadline:g} s")
+
+
+def _secret(file: Path, what: str, encoding: str) -> str:
+    try:
+        return file.read_text(encoding=encoding).strip()
+    except (OSError, ValueError):
+        raise SourceError(f"the {what} file of the source cannot be read") from None
 
 
 def _connection_failure(error: requests.ConnectionError) -> SourceError:

@@ -1,13 +1,16 @@
 """What a write returns never takes the place of what a watch has shown since."""
 
+import asyncio
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from tests.core.build import deployment, route
 
-from backstop.core.facts import ObjectRef
+from backstop.core.facts import ObjectRef, RouteFacts
 from backstop.core.weights import Services
+from backstop.ports import NotFoundError
 from backstop.runtime.cluster import Cluster, _of_route
 
 SERVICES = Services(target="fraud", candidate=None, fallback="simple")
@@ -93,3 +96,83 @@ def test_a_router_that_is_not_in_effect_says_what_is_waited_for(kind, message, s
     problem = _of_route(facts, SERVICES)
     assert problem is not None
     assert said in problem.message
+
+
+class Slow:
+    """A workload and a router of which each read takes as long as it is told to."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+        self.asked, self.go = asyncio.Event(), asyncio.Event()
+
+    async def read(self, *_: Any) -> Any:
+        self.asked.set()
+        await self.go.wait()
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def watched_deployment(version: str, ready: int) -> dict[str, Any]:
+    """Return a Deployment as the watch shows it."""
+    metadata = {"name": "fraud", "namespace": "demo", "uid": "d", "resourceVersion": version}
+    template = {"metadata": {}, "spec": {"containers": []}}
+    spec = {"replicas": 2, "selector": {}, "template": template}
+    return {"metadata": metadata, "spec": spec, "status": {"readyReplicas": ready}}
+
+
+def watched_route(version: str, weight: int) -> dict[str, Any]:
+    """Return an HTTPRoute as the watch shows it."""
+    backends = [{"name": "fraud", "weight": weight}, {"name": "simple", "weight": 0}]
+    return {**body(version), "spec": {"rules": [{"backendRefs": backends}]}}
+
+
+def names_both() -> Any:
+    """Return what names the Deployment and the route."""
+    return SimpleNamespace(
+        is_busy=False, target=TARGET, candidate=None, route=REF, services=SERVICES
+    )
+
+
+async def around_while_told(reads: Slow, *told: tuple[ObjectRef, Any]) -> tuple[Any, Any]:
+    """Return target and route at the first look and the next, ``told`` while they are read."""
+    unused: Any = Nothing()
+    routes: Any = reads if reads.answer is None or isinstance(reads.answer, RouteFacts) else unused
+    known = Cluster(
+        cast("Any", reads if routes is unused else Slow(deployment())),
+        routes,
+        lambda _: True,
+        unused,
+        frozenset({"HTTPRoute", "Deployment"}),
+    )
+    if routes is unused:
+        known.saw(REF, watched_route("1", 100), workload=False)
+    else:
+        known.saw(TARGET, watched_deployment("1", 2), workload=True)
+    first = asyncio.create_task(known.around(names_both()))
+    await reads.asked.wait()
+    for ref, what in told:
+        known.saw(ref, what, workload=ref.kind == "Deployment")
+    reads.go.set()
+    await first
+    return await first, await known.around(names_both())
+
+
+TARGET = ObjectRef("Deployment", "demo", "fraud")
+
+
+@pytest.mark.parametrize(
+    "answer", [NotFoundError("not there yet"), replace(deployment("v1", ready=0), ready=0)]
+)
+async def test_workload_that_is_watched_while_it_is_read_is_kept(answer):
+    """What was read before is older, and no further event may come to put it right."""
+    found = await around_while_told(Slow(answer), (TARGET, watched_deployment("12", 2)))
+    assert [one.target.ready for one in found if one.target] == [2, 2]
+
+
+@pytest.mark.parametrize(("told", "weight"), [(watched_route("12", 7), 7), (None, None)])
+async def test_route_that_is_watched_while_it_is_read_is_kept(told, weight):
+    """The same for a router, also for one that is deleted meanwhile."""
+    found = await around_while_told(Slow(route({"fraud": 100, "simple": 0})), (REF, told))
+    last = found[1].route
+    assert (last.rules[0].weights["fraud"] if last else None) == weight

@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, cast
 
-from tests.core.build import T0, action, episode, spec, status
+import pytest
+from tests.core.build import T0, action, deployment, episode, spec, status
 
 from backstop.api.status import ActionState, StepKind
-from backstop.core.facts import ObjectRef
+from backstop.core.facts import ObjectRef, WorkloadFacts
 from backstop.core.shards import ALL, Shard
 from backstop.ports import KubeApi, Traffic, Workload
 from backstop.runtime.cluster import Cluster
@@ -202,3 +205,60 @@ async def test_a_standby_keeps_the_facts_that_its_monitors_name():
     kept = {ref for ref, seen in one.cluster._workloads.items() if seen.facts}
     assert kept == {ObjectRef("Deployment", *key) for key in one.records}
     assert one.watch.listed.is_set()
+
+
+class Deployments:
+    """A cluster whose Deployments are read; ``asked`` counts how often."""
+
+    def __init__(self, ready: int) -> None:
+        self.ready, self.asked = ready, 0
+
+    async def read(self, ref: ObjectRef) -> WorkloadFacts:
+        self.asked += 1
+        return replace(deployment(ready=self.ready), ref=ref)
+
+
+async def looked_at(one: Replica, name: str) -> int | None:
+    """Return how many pods of the target of a monitor are ready, as a look finds it."""
+    record = one.records["demo", name]
+    found = (await one.cluster.around(cast("Record", SimpleNamespace(**named(record))))).target
+    return found.ready if found else None
+
+
+def named(record: Record) -> dict[str, Any]:
+    """Return what a record names, without its route."""
+    nothing = {"candidate": None, "route": None, "services": None, "is_busy": False}
+    return {"target": record.target, **nothing}
+
+
+@pytest.mark.parametrize("gone", ["told", "listed", "let go"])
+async def test_a_monitor_that_is_made_again_sees_what_its_target_is_by_now(gone):
+    """Changes of what nobody names are not followed, so nothing is kept of it either."""
+    one = Replica()
+    one.cluster.workloads = cast("Workload", Deployments(ready=2))
+    await one.list(monitor("m"))
+    assert await looked_at(one, "m") == 2
+    if gone == "let go":
+        del one.records["demo", "m"]  # as the loop does when it has removed the finalizer
+    if gone == "listed":
+        await one.list()
+    else:
+        await one.saw(monitor("m"), "DELETED")
+    assert not one.watch.is_referenced(ObjectRef("Deployment", "demo", "m"))
+    assert not one.cluster._workloads
+    assert not one.cluster._changed
+    one.cluster.workloads = cast("Workload", Deployments(ready=0))
+    await one.saw(monitor("m", 9, uid="another"))
+    assert await looked_at(one, "m") == 0
+
+
+async def test_what_another_monitor_names_as_well_is_kept():
+    """And it is still followed."""
+    one = Replica()
+    one.cluster.workloads = cast("Workload", Deployments(ready=2))
+    both = [monitor("m"), {**monitor("n"), "spec": monitor("m")["spec"]}]
+    await one.list(*both)
+    assert [await looked_at(one, name) for name in ("m", "n")] == [2, 2]
+    await one.saw(both[0], "DELETED")
+    assert one.watch.is_referenced(ObjectRef("Deployment", "demo", "m"))
+    assert len(one.cluster._workloads) == 1

@@ -96,9 +96,16 @@ class Cluster:
         }
         return True
 
+    def forget(self, ref: ObjectRef) -> None:
+        """Keep nothing of an object that nobody names any more: its changes are not told."""
+        self._workloads.pop(ref, None)
+        self._changed.pop(ref, None)
+        self._bodies.pop(ref, None)
+        self._routes = {key: seen for key, seen in self._routes.items() if key[0] != ref}
+
     def learn(self, facts: RouteFacts | WorkloadFacts, services: Services | None) -> None:
-        """Take note of what a read or a write has just returned."""
-        if self._is_outdated(facts):
+        """Take note of what a write has just returned."""
+        if self._is_outdated(facts) or not self.is_referenced(facts.ref):
             return
         if isinstance(facts, RouteFacts):
             if services is not None:
@@ -151,22 +158,39 @@ class Cluster:
     ) -> WorkloadFacts | None:
         if ref is None:
             return None
-        if not self._holds(ref, self._workloads.get(ref), good):
+        known = self._workloads.get(ref)
+        found: WorkloadFacts | None = known.facts if known is not None else None
+        if not self._holds(ref, known, good):
             try:
-                facts = self._dated(await self.workloads.read(ref))
-                self._workloads[ref] = self._seen(ref, facts)
+                found = self._found(ref, known, await self.workloads.read(ref))
             except UnknownKindError as error:
                 problems.append(_problem(ConditionType.TARGET_FOUND, error))
                 return None
             except NotFoundError:
-                self._workloads[ref] = self._seen(ref, None)
+                found = self._found(ref, known, None)
             except OutsideError as error:
                 problems.append(_problem(ConditionType.TARGET_FOUND, error))
                 return None
-        found: WorkloadFacts | None = self._workloads[ref].facts
         if found is None:
             problems.append(Problem(ConditionType.TARGET_FOUND, missing, _absent(ref)))
         return found
+
+    def _found(
+        self, ref: ObjectRef, before: _Seen | None, read: WorkloadFacts | None
+    ) -> WorkloadFacts | None:
+        """Return what holds after a read that began when ``before`` was known.
+
+        What a watch has told meanwhile is newer than the answer, and perhaps its last word.
+        """
+        seen = self._workloads.get(ref)
+        if seen is not None and seen is not before:
+            told: WorkloadFacts | None = seen.facts
+            return told
+        if not self.is_referenced(ref):
+            return read
+        read = self._dated(read) if read is not None else None
+        self._workloads[ref] = self._seen(ref, read)
+        return read
 
     async def _route(
         self, record: Record, problems: list[Problem], good: float
@@ -202,7 +226,10 @@ class Cluster:
             raise NotFoundError(f"{ref} does not exist")
         shown = route_facts_of(ref.kind, body, services) if body is not None else None
         facts = shown or await self.traffic.read(ref, services)
-        self._routes[ref, services] = self._seen(ref, facts)
+        # What a watch has told during a read is newer, and what the next look is made from.
+        told = self._bodies.get(ref) is not body or (ref in self._bodies and body is None)
+        if not told and self.is_referenced(ref):
+            self._routes[ref, services] = self._seen(ref, facts)
         return facts
 
 

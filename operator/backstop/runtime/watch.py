@@ -60,6 +60,7 @@ class Watch:
         self._tenant_labels = tenant_labels
         self._shard = shard
         self._referrers: dict[ObjectRef, set[Key]] = {}
+        self._named: dict[Key, frozenset[ObjectRef]] = {}
         self.active = False
         self.listed = asyncio.Event()
 
@@ -96,14 +97,23 @@ class Watch:
             record = self._records[key] = record_of(body, self._tenant_labels)
             changed = True
         else:
-            before = record.references
             changed = record.absorb(body, with_status=False) if self.active else record.follow(body)
-            for ref in before - record.references:
-                self._referrers.get(ref, set()).discard(key)
-        for ref in record.references:
-            self._referrers.setdefault(ref, set()).add(key)
+        self._names(key, record.references)
         if changed and self.active:
             self._scheduler.put(key, self._clock.now())
+
+    def _names(self, key: Key, refs: frozenset[ObjectRef]) -> None:
+        """Take note of what a monitor names; of what nobody names any more, nothing is kept."""
+        before = self._named.pop(key, frozenset())
+        if refs:
+            self._named[key] = refs
+        for ref in refs - before:
+            self._referrers.setdefault(ref, set()).add(key)
+        for ref in before - refs:
+            self._referrers[ref].discard(key)
+            if not self._referrers[ref]:
+                del self._referrers[ref]
+                self._cluster.forget(ref)
 
     def _count(self, key: Key, body: Any) -> None:
         known = self._fleet.version(key)
@@ -115,9 +125,8 @@ class Watch:
         return bool(self._referrers.get(ref))
 
     def _forget(self, key: Key) -> None:
-        record = self._records.pop(key, None)
-        for ref in record.references if record else ():
-            self._referrers.get(ref, set()).discard(key)
+        self._records.pop(key, None)
+        self._names(key, frozenset())
         self._scheduler.forget(key)
         self._fleet.forget(key)
 
@@ -144,7 +153,7 @@ class Watch:
         Raises:
             OutsideError: the API server did not answer.
         """
-        before, found = {*self._records, *self._fleet.foreign}, set[Key]()
+        before, found = {*self._records, *self._named, *self._fleet.foreign}, set[Key]()
         for namespace in namespaces or [""]:
             try:
                 bodies = await api.list(collection(API_VERSION, "modelmonitors", namespace))

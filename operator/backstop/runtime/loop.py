@@ -85,10 +85,8 @@ class Loop:
         for key in keys:
             self.scheduler.back(key, self.clock.now() + NOT_SURE)
 
-    async def _round(self, name: str, records: Sequence[Record]) -> None:
-        for record in records:
-            record.catch_up()
-            record.compared_with = self.references.of(record)
+    async def _round(self, name: str, due: Sequence[Record]) -> None:
+        records = [record for record in due if self._prepared(record)]
         try:
             readings = await gather(
                 self.sources.get(name),
@@ -104,6 +102,18 @@ class Loop:
         glances = self._glances(records, readings)
         passes = (self._one(record, readings, glances.get(record.key)) for record in records)
         await asyncio.gather(*passes)
+
+    def _prepared(self, record: Record) -> bool:
+        """Return whether a monitor can be asked about; one with a bug in it is looked at later."""
+        try:
+            record.catch_up()
+            record.compared_with = self.references.of(record)
+        except Exception:  # noqa: BLE001 - a bug in one monitor must not stop the others
+            _LOG.exception("not prepared", monitor=record.name)
+            metrics.PASSES.labels("bug").inc()
+            self.scheduler.back(record.key, self._later(record, 5.0))
+            return False
+        return True
 
     def _glances(
         self, records: Sequence[Record], readings: Mapping[str, Reading]

@@ -53,11 +53,17 @@ class Replica:
         )
         self.told: list[str] = []
         self.refuse: list[Exception] = []
+        self.takes, self.broken_off = 0.0, 0
         self.task = asyncio.create_task(self.lease.run(self._gained, lambda: self._tell("lost")))
 
     async def _gained(self) -> None:
         if self.refuse:
             raise self.refuse.pop()
+        try:
+            await asyncio.sleep(self.takes)
+        except asyncio.CancelledError:
+            self.broken_off += 1
+            raise
         self._tell("gained")
 
     def _tell(self, what: str) -> None:
@@ -195,3 +201,39 @@ async def test_two_that_ask_at_once_get_it_once(api):
     assert [told for one in replicas for told in one.told] == ["gained"]
     for one in replicas:
         await one.ended()
+
+
+async def test_it_is_renewed_while_a_long_beginning_lasts(api):
+    """To list all monitors of a slow API server may take longer than a lease lasts."""
+    first = Replica(api, "first")
+    first.takes = 3 * DURATION
+    await until(lambda: first.lease.held)
+    second = Replica(api, "second")
+    await until(lambda: first.told)
+    assert first.lease.is_sure
+    assert (first.told, second.told) == (["gained"], [])
+    await first.ended()
+    await second.ended()
+
+
+async def test_who_loses_it_while_it_begins_begins_no_further(api):
+    """Nor does anything of a beginning go on after the end."""
+    first = Replica(api, "first", duration=3600.0)
+    first.takes = 3600.0
+    await until(lambda: first.lease.held)
+    path = f"{COLLECTION}/backstop"
+    await api.merge_patch(path, {"spec": {"holderIdentity": "second"}})
+    await until(lambda: first.told)
+    await api.merge_patch(path, {"spec": {"holderIdentity": ""}})
+    await until(lambda: first.lease.held)
+    await first.ended()
+    assert first.told == ["lost"]
+    assert first.broken_off == 2
+
+
+async def test_a_bug_in_the_beginning_ends_it(api):
+    """So that the operator ends, and does not hold a lease under which nothing is done."""
+    first = Replica(api, "first")
+    first.refuse.append(KeyError("bug"))
+    with pytest.raises(KeyError):
+        await first.task

@@ -44,24 +44,43 @@ class Lease:
         return f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases"
 
     async def run(self, gained: Callable[[], Awaitable[None]], lost: Callable[[], None]) -> None:
-        """Hold the lease as long as possible; call ``gained`` and ``lost`` as that changes."""
-        while True:
-            asked = time.monotonic()
-            try:
-                async with asyncio.timeout(self.duration * 0.6):
-                    holding = await self._try()
-            except (OutsideError, TimeoutError) as error:
-                _LOG.warning("lease not renewed", error=str(error) or "timed out")
-                holding = self.held and time.monotonic() - self._renewed < self.duration * 0.8
-            else:
-                self._renewed = asked if holding else self._renewed
-            if holding and not self.held:
-                self.held = True
-                await self._begin(gained)
-            elif self.held and not holding:
-                self.held = False
-                lost()
-            await asyncio.sleep(self._pause())
+        """Hold the lease as long as possible; call ``gained`` and ``lost`` as that changes.
+
+        It is renewed while ``gained`` lasts, which is broken off when the lease is lost meanwhile.
+        """
+        beginning: asyncio.Future[None] | None = None
+        try:
+            while True:
+                holding = await self._holds()
+                if holding and not self.held:
+                    self.held = True
+                    beginning = asyncio.ensure_future(gained())
+                elif self.held and not holding:
+                    self.held = False
+                    await _broken_off(beginning)
+                    beginning = None
+                    lost()
+                if beginning is not None:
+                    await asyncio.wait({beginning}, timeout=self._pause())
+                    if not beginning.done():
+                        continue
+                    await self._begun(beginning)
+                    beginning = None
+                await asyncio.sleep(self._pause())
+        finally:
+            await _broken_off(beginning)
+
+    async def _holds(self) -> bool:
+        """Try to take or to renew the lease, and return whether it is held."""
+        asked = time.monotonic()
+        try:
+            async with asyncio.timeout(self.duration * 0.6):
+                holding = await self._try()
+        except (OutsideError, TimeoutError) as error:
+            _LOG.warning("lease not renewed", error=str(error) or "timed out")
+            return self.held and time.monotonic() - self._renewed < self.duration * 0.8
+        self._renewed = asked if holding else self._renewed
+        return holding
 
     @property
     def is_sure(self) -> bool:
@@ -79,9 +98,9 @@ class Lease:
         left = since + self.duration - time.monotonic() if version else self.retry
         return min(self.retry, max(left, 0.05))
 
-    async def _begin(self, gained: Callable[[], Awaitable[None]]) -> None:
+    async def _begun(self, beginning: asyncio.Future[None]) -> None:
         try:
-            await gained()
+            beginning.result()
         except OutsideError as error:
             _LOG.warning("cannot act yet", error=str(error))
             await self.release()
@@ -155,3 +174,9 @@ class Lease:
                 await self.api.merge_patch(path, freed)
         except OutsideError as error:
             _LOG.warning("lease not released", error=str(error))
+
+
+async def _broken_off(beginning: asyncio.Future[None] | None) -> None:
+    if beginning is not None:
+        beginning.cancel()
+        await asyncio.wait({beginning})

@@ -2,9 +2,12 @@
 
 Nothing here delays an action or fails one. The Incident object is a copy of the episode in the
 monitor's status, brought up to date whenever it differs, so a lost write heals with the next one.
+One that cannot be written is tried again less and less often, and given up where it has no place.
 """
 
 import asyncio
+import contextlib
+import time
 from dataclasses import dataclass, field
 
 import structlog
@@ -26,7 +29,14 @@ from backstop.api.status import (
     StepKind,
 )
 from backstop.core.messages import Notification
-from backstop.ports import ConflictError, KubeApi, NotFoundError, Notifier, OutsideError
+from backstop.ports import (
+    ConflictError,
+    InvalidError,
+    KubeApi,
+    NotFoundError,
+    Notifier,
+    OutsideError,
+)
 from backstop.runtime import incident_metrics
 from backstop.runtime.record import Record
 
@@ -36,6 +46,12 @@ SETTLED_AFTER = 600.0
 """Seconds after its end in which an Incident object may still lag behind a crash."""
 
 MONITOR_LABEL = "backstop.dev/monitor"
+
+LONGEST_WAIT = 60.0
+"""Seconds between two tries to write the same Incident object, at most."""
+
+TRIES = 6
+"""So often is an Incident object tried that is refused, or whose namespace is gone."""
 
 _REASONS = {
     StepKind.OPEN_CIRCUIT: Reason.CIRCUIT_OPENED,
@@ -54,15 +70,24 @@ _REASONS = {
 
 
 @dataclass(slots=True)
+class _Pending:
+    """An Incident object to be written: how often that failed, and when (monotonic) it is due."""
+
+    spec: IncidentSpec
+    episode: Episode
+    limit: int
+    failures: int = 0
+    due: float = 0.0
+
+
+@dataclass(slots=True)
 class Publisher:
     """Shows what was decided and done; all its writes happen in a task of its own."""
 
     api: KubeApi
     events: EventRecorder
     notifier: Notifier
-    _pending: dict[tuple[str, str], tuple[IncidentSpec, Episode, str, int]] = field(
-        default_factory=dict
-    )
+    _pending: dict[tuple[str, str], _Pending] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def catch_up(self, record: Record, now: float) -> None:
@@ -199,32 +224,51 @@ class Publisher:
             mode=record.spec.mode.value,
         )
         place = (record.namespace, episode.name)
-        self._pending[place] = (spec, episode, record.name, record.spec.history_limit)
+        new, known = _Pending(spec, episode, record.spec.history_limit), self._pending.get(place)
+        if known is not None:
+            new.failures, new.due = known.failures, known.due
+        self._pending[place] = new
         self._changed.set()
 
     async def run(self) -> None:
         """Keep Incident objects up to date; runs until cancelled."""
         while True:
-            await self._changed.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._wait()):
+                    await self._changed.wait()
             self._changed.clear()
-            if not await self.flush():
-                await asyncio.sleep(1.0)
-                self._changed.set()
+            await self.flush()
+
+    def _wait(self) -> float | None:
+        """Return the seconds until the next try, ``None`` where nothing is to be tried again."""
+        due = min((one.due for one in self._pending.values()), default=None)
+        return None if due is None else max(0.0, due - time.monotonic())
 
     async def flush(self) -> bool:
-        """Write what is pending; return whether all of it was written."""
-        done = True
-        for place in list(self._pending):
-            spec, episode, monitor, limit = self._pending.pop(place)
+        """Write what is due; return whether nothing is left to be written."""
+        now = time.monotonic()
+        for place in [place for place, one in self._pending.items() if one.due <= now]:
+            one = self._pending.pop(place)
             try:
-                await self._write(place[0], spec, incident_status(episode))
-                if episode.resolved is not None:
-                    await self._prune(place[0], monitor, limit)
+                await self._write(place[0], one.spec, incident_status(one.episode))
+                if one.episode.resolved is not None:
+                    await self._prune(place[0], one.spec.monitor, one.limit)
             except OutsideError as error:
-                _LOG.warning("incident not shown", incident=place[1], error=str(error))
-                self._pending.setdefault(place, (spec, episode, monitor, limit))
-                done = False
-        return done
+                self._failed(place, one, error)
+        return not self._pending
+
+    def _failed(self, place: tuple[str, str], one: _Pending, error: OutsideError) -> None:
+        one.failures += 1
+        hopeless = isinstance(error, NotFoundError | InvalidError) and one.failures >= TRIES
+        _LOG.warning(
+            "incident given up" if hopeless else "incident not shown",
+            incident=place[1],
+            error=str(error),
+        )
+        if not hopeless:
+            one.due = time.monotonic() + min(2.0 ** min(one.failures - 1, 10), LONGEST_WAIT)
+            kept = self._pending.setdefault(place, one)
+            kept.failures, kept.due = one.failures, one.due
 
     async def _write(self, namespace: str, spec: IncidentSpec, status: IncidentStatus) -> None:
         patch = [{"op": "add", "path": "/status", "value": status.to_json()}]

@@ -84,6 +84,13 @@ async def test_nothing_found_is_no_failure(server, source):
     assert await ask(source) == Reading(read_at=42.0)
 
 
+async def test_an_answer_that_says_that_it_is_whole_is_one(server, source):
+    """VictoriaMetrics says so in each answer; a label of that name is no word of the source."""
+    items = [{"metric": {"isPartial": "true"}, "value": [1, "2"]}]
+    server.answers[""] = plain(data(items, isPartial=False))
+    assert [one.values.tolist() for one in (await ask(source)).series] == [[2.0]]
+
+
 async def test_each_distinct_query_is_asked_once(server, source):
     """Signals that share a query share its answer."""
     server.answers[""] = result()
@@ -166,6 +173,9 @@ def data(items: object, **more: object) -> str:
     return json.dumps({"status": "success", "data": {"result": items}, **more})
 
 
+INCOMPLETE = "the answer is incomplete: a part of the store is down"
+
+
 @pytest.mark.parametrize(
     ("answer", "failure"),
     [
@@ -216,6 +226,11 @@ def data(items: object, **more: object) -> str:
         (
             plain(data([], warnings=[PROMQL + "\n"])),
             f"the answer may be incomplete: {PROMQL}",
+        ),
+        (plain(data([], isPartial=True)), INCOMPLETE),
+        (
+            plain('{"status":"success","isPartial":true,"data":{"result":[]}}'),
+            INCOMPLETE,
         ),
         (plain(b"\x1f\x8bnonsense", 200, "Content-Encoding: gzip"), DAMAGED),
         (

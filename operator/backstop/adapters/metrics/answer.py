@@ -5,6 +5,7 @@ Anything that is not exactly an answer is an error, never an empty result.
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -20,6 +21,7 @@ MAX_SERIES: Final = 20_000
 MAX_BUCKETS: Final = 1_000
 """More buckets than this in one native histogram are refused; Prometheus' default limit is 160."""
 
+_IS_PARTIAL: Final = re.compile(rb'"isPartial"\s*:\s*true')
 _WARNING_LIMIT: Final = 200
 _PAIR: Final = 2
 
@@ -47,20 +49,26 @@ def parse(result: object) -> tuple[Series, ...]:
 
 
 def partial(body: bytes) -> str:
-    """Return a sentence when the source warns about its own answer, else nothing.
+    """Return a sentence when the source says that its own answer is incomplete, else nothing.
 
-    The words of a warning are shown only where they come from PromQL itself; those of stores
-    behind the source may name hosts.
+    Prometheus and Thanos warn; a cluster of VictoriaMetrics says ``isPartial``. The words of a
+    warning are shown only where they come from PromQL itself; those of stores behind the source may
+    name hosts.
     """
-    if b'"warnings"' not in body:
+    if b'"warnings"' not in body and not _IS_PARTIAL.search(body):
         return ""
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
         return ""  # the reader of the body will say so
-    warnings = answer.get("warnings") if isinstance(answer, dict) else None
+    answer = answer if isinstance(answer, dict) else {}
+    warnings = answer.get("warnings")
     if not warnings:
-        return ""
+        return (
+            "the answer is incomplete: a part of the store is down"
+            if answer.get("isPartial") is True
+            else ""
+        )
     shown = [one_line(one, _WARNING_LIMIT) for one in warnings if _is_about_promql(one)]
     return f"the answer may be incomplete{': ' + shown[0] if shown else ''}"
 

@@ -108,7 +108,8 @@ class SourceConfig(_ConfigModel):
     """Where it is."""
 
     timeout: Duration = "5s"
-    """A query that takes longer counts as failed."""
+    """A query that takes longer counts as failed. While the source answers others, such a query is
+    only tried every 5 to 30 s, so that nobody else waits for it."""
 
     headers: dict[str, str] = Field(default_factory=dict)
     """Sent with each query, for example `X-Scope-OrgID`."""

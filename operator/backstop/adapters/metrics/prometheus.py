@@ -3,7 +3,7 @@
 Guarantees: a read always returns, with one Reading per distinct query; each query ends within its
 deadline and costs a bounded amount of memory; nothing of a response body is shown, except what
 PromQL's parser and engine say about a query that they reject. Each source has its own threads, so a
-slow one delays no other.
+slow one delays no other; nor does a slow query, once it is known to be one.
 
 The client library is synchronous and trusts the server, so it gets a session that does not
 (:mod:`backstop.adapters.metrics.bounded_http`). It also returns only ``data.result``: whether an
@@ -16,7 +16,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -33,6 +33,7 @@ from backstop.adapters.metrics.bounded_http import (
     SourceError,
     TimedOutError,
 )
+from backstop.adapters.metrics.slow import SlowQueries
 from backstop.adapters.text import one_line
 from backstop.core.samples import Reading, Series, SeriesSet
 
@@ -104,12 +105,13 @@ class _Batch:
     patience: int
     at: float
     given_up: str = ""
-    timeouts: int = 0
+    timed_out: list[str] = field(default_factory=list)
 
-    def learn(self, error: SourceError) -> None:
+    def learn(self, query: str, error: SourceError) -> None:
         """Remember a failure that the other queries would meet as well."""
-        self.timeouts += isinstance(error, TimedOutError)
-        if isinstance(error, ConnectError) or self.timeouts >= self.patience:
+        if isinstance(error, TimedOutError):
+            self.timed_out.append(query)
+        if isinstance(error, ConnectError) or len(self.timed_out) >= self.patience:
             self.given_up = str(error)
 
 
@@ -123,10 +125,12 @@ class PrometheusSource:
         *,
         threads: int = DEFAULT_THREADS,
         now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare; nothing is sent before the first read.
 
-        ``threads`` says how many queries run at once; ``access`` bounds each of them.
+        ``threads`` says how many queries run at once; ``access`` bounds each of them. ``now`` and
+        ``monotonic`` are for tests.
 
         Raises:
             ValueError: ``url`` is not an http or https URL.
@@ -140,6 +144,9 @@ class PrometheusSource:
         self._threads = threads
         self._now = now
         self._closed = False
+        self._slow = SlowQueries(monotonic)
+        self._tries = asyncio.Semaphore(max(1, threads // 4))
+        self._trying: set[asyncio.Task[None]] = set()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="prometheus")
         self._clients = [_Client(url.rstrip("/"), access) for _ in range(threads)]
         self._idle: asyncio.LifoQueue[_Client] = asyncio.LifoQueue()
@@ -154,13 +161,31 @@ class PrometheusSource:
         Takes at most about four deadlines, however many queries there are.
         """
         distinct = list(dict.fromkeys(queries))
+        slow = {query: self._failed(said) for query in distinct if (said := self._slow.said(query))}
+        for query in self._slow.due(slow):
+            task = asyncio.create_task(self._try(query))
+            self._trying.add(task)
+            task.add_done_callback(self._trying.discard)
+        asked = self._slow.in_order(query for query in distinct if query not in slow)
         batch = _Batch(patience=self._threads, at=self._now())
-        readings = await asyncio.gather(*(self._read_one(query, batch) for query in distinct))
-        return dict(zip(distinct, readings, strict=True))
+        readings = await asyncio.gather(*(self._read_one(query, batch) for query in asked))
+        found = dict(zip(asked, readings, strict=True))
+        answered = [query for query, reading in found.items() if _is_answered(reading)]
+        self._slow.learn(batch.timed_out, answered, self._timed_out())
+        found |= slow
+        return {query: found[query] for query in distinct}
+
+    async def _try(self, query: str) -> None:
+        async with self._tries:
+            batch = _Batch(patience=1, at=self._now())
+            reading = await self._read_one(query, batch)
+        self._slow.tried(query, answered=_is_answered(reading))
 
     async def close(self) -> None:
         """End the queries under way and close all connections; reads fail from now on."""
         self._closed = True
+        for task in self._trying:
+            task.cancel()
         self._pool.shutdown(wait=False, cancel_futures=True)
         for client in self._clients:
             client.session.abort()
@@ -191,7 +216,7 @@ class PrometheusSource:
         try:
             return await self._run(client, query, batch.at)
         except SourceError as error:
-            batch.learn(error)
+            batch.learn(query, error)
             raise
 
     async def _client(self) -> _Client:
@@ -214,8 +239,15 @@ class PrometheusSource:
         work.add_done_callback(lambda _: watchdog.cancel())
         done, _ = await asyncio.wait({work}, timeout=self._deadline + _GRACE)
         if not done:  # a name server, or a TLS handshake, keeps the thread
-            raise TimedOutError(f"timed out after {self._deadline:g} s")
+            raise TimedOutError(self._timed_out())
         return work.result()
+
+    def _timed_out(self) -> str:
+        return f"timed out after {self._deadline:g} s"
+
+
+def _is_answered(reading: Reading) -> bool:
+    return not reading.failure or reading.bad_query
 
 
 def about_query(error: RefusedError) -> str:

@@ -144,10 +144,10 @@
 {{- if .Values.permissions.defaultPredictions }}
 - apiGroups: [apps]
   resources: [deployments]
-  verbs: [create, patch]
+  verbs: [get, create, patch]
 - apiGroups: [""]
   resources: [services]
-  verbs: [create, patch]
+  verbs: [get, create, patch]
 {{- end }}
 {{- if .Values.permissions.configMapChanges }}
 - apiGroups: [""]

@@ -82,8 +82,8 @@ ROUTERS: Final[Mapping[str, frozenset[Need]]] = {
 JOBS: Final = _needs("batch", "cronjobs", "get") | _needs("batch", "jobs", "get", "create")
 """What ``runJob`` needs."""
 
-DEFAULT_PREDICTIONS: Final = _needs("apps", "deployments", "create", "patch") | _needs(
-    "", "services", "create", "patch"
+DEFAULT_PREDICTIONS: Final = _needs("apps", "deployments", "get", "create", "patch") | _needs(
+    "", "services", "get", "create", "patch"
 )
 """What a fallback with a default prediction needs."""
 

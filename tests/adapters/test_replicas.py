@@ -134,6 +134,19 @@ async def test_a_stale_autoscaler(replicas, fake):
     assert fake.writes == []
 
 
+async def test_an_autoscaler_that_another_controller_writes_is_left_alone(replicas, fake):
+    """KEDA would undo it at once; the message says where the number stands."""
+    body = autoscaler()
+    owner = {"kind": "ScaledObject", "name": "busy", "uid": "k", "controller": True}
+    body["metadata"]["ownerReferences"] = [owner]
+    fake.add(AUTOSCALERS, body)
+    facts = await replicas.read(REF)
+    with pytest.raises(InvalidError, match="belongs to ScaledObject/busy, which would undo"):
+        await replicas.write(facts, 3)
+    assert fake.writes == []
+    assert await replicas.write(facts, 2) is facts
+
+
 async def test_more_than_an_autoscaler_allows(replicas, fake):
     """The limit is a person's: the message says what to raise, and nothing is written."""
     fake.add(AUTOSCALERS, autoscaler())

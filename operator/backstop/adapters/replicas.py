@@ -2,7 +2,8 @@
 
 Guarantees: a number is written in one request that the API server refuses when what carries it (the
 workload, or its HorizontalPodAutoscaler) changed since it was read; nothing else changes. Where an
-autoscaler sets the number it alone is asked, since it would overwrite what is written beside it.
+autoscaler sets the number it alone is asked, since it would overwrite what is written beside it. So
+would whoever writes the autoscaler: one that another controller owns is not asked.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from backstop.adapters.paths import namespaced
+from backstop.adapters.workloads.owned import controller
 from backstop.adapters.workloads.registry import KINDS
 from backstop.core.facts import AutoscalerFacts, ObjectRef, ReplicaFacts
 from backstop.ports import InvalidError, KubeApi, UnsupportedError
@@ -64,6 +66,11 @@ class ScaleReplicas:
             )
         if autoscaler.least == replicas:
             return facts
+        if autoscaler.owner:
+            raise InvalidError(
+                f"{autoscaler.ref} belongs to {autoscaler.owner}, which would undo a change of it;"
+                " raise the least number of pods there"
+            )
         ref = autoscaler.ref
         path = namespaced(_AUTOSCALING, ref.namespace, _AUTOSCALERS, ref.name)
         patch = _patch(autoscaler.resource_version, "minReplicas", replicas)
@@ -89,12 +96,13 @@ def autoscaler_of(
 
 def _autoscaler(namespace: str, body: Mapping[str, Any]) -> AutoscalerFacts:
     metadata, spec = body["metadata"], body["spec"]
-    least = spec.get("minReplicas")
+    least, owner = spec.get("minReplicas"), controller(body)
     return AutoscalerFacts(
         ref=ObjectRef("HorizontalPodAutoscaler", namespace, metadata["name"]),
         resource_version=metadata["resourceVersion"],
         least=1 if least is None else least,
         most=spec["maxReplicas"],
+        owner=f"{owner.get('kind')}/{owner.get('name')}" if owner else "",
     )
 
 

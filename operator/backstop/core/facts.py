@@ -113,12 +113,16 @@ class WorkloadFacts:
 
 @dataclass(frozen=True, slots=True)
 class AutoscalerFacts:
-    """The HorizontalPodAutoscaler that sets the replicas of a workload, with its limits."""
+    """The HorizontalPodAutoscaler that sets the replicas of a workload, with its limits.
+
+    ``owner`` is the object whose controller writes it (KEDA's ScaledObject), empty without one.
+    """
 
     ref: ObjectRef
     resource_version: str
     least: int
     most: int
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,19 +82,25 @@ class Reconciler:
             OutsideError: the API server failed; repeat the pass later.
         """
         try:
-            return await self._pass(record, readings, seen)
+            return await self._pass_or_gone(record, readings, seen)
         except Gone:
+            record.gone = True
             self.fleet.forget(record.key)
             raise
+        finally:
+            if record.deleted_at is None and not record.gone:
+                self.fleet.update(record)
+
+    async def _pass_or_gone(
+        self, record: Record, readings: Mapping[str, Reading], seen: Glance | None
+    ) -> float:
+        try:
+            return await self._pass(record, readings, seen)
         except NotFoundError:
-            self.fleet.forget(record.key)
             raise Gone from None
         except ConflictError:
             await self._read_again(record)
             raise
-        finally:
-            if record.deleted_at is None:
-                self.fleet.update(record)
 
     async def _read_again(self, record: Record) -> None:
         try:

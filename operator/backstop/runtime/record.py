@@ -50,6 +50,7 @@ class Record:
     last held against the limits of signals, ``brake``, which one holds the next step, and
     ``counted``, the incident as far as it was counted.
     ``tenant_labels`` are the labels that confine questions to the namespace, by metrics source.
+    ``gone`` says that the monitor does not exist any more, also to a pass that is still under way.
     """
 
     key: Key
@@ -77,6 +78,7 @@ class Record:
     values: Mapping[SignalKey, float] = field(default_factory=dict)
     brake: str = ""
     counted: Episode | None = None
+    gone: bool = False
 
     @property
     def namespace(self) -> str:

@@ -125,7 +125,9 @@ class Watch:
         return bool(self._referrers.get(ref))
 
     def _forget(self, key: Key) -> None:
-        self._records.pop(key, None)
+        record = self._records.pop(key, None)
+        if record is not None:
+            record.gone = True
         self._names(key, frozenset())
         self._scheduler.forget(key)
         self._fleet.forget(key)

@@ -64,8 +64,8 @@ class Runbooks:
             body = None
         except OutsideError as error:
             return Problem(ConditionType.READY, Reason.RUNBOOK_NOT_READABLE, str(error))
-        self._known[ref] = _understood(ref, body)
-        return self._known[ref]
+        # What the watch has told meanwhile is newer, and perhaps its last word.
+        return self._known.setdefault(ref, _understood(ref, body))
 
 
 def _empty(use: Causes) -> bool:

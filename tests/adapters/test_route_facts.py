@@ -157,6 +157,14 @@ SECOND = {"name": "inner", "namespace": "infra", "sectionName": "https"}
             None,
             "Gateway/edge does not accept the route: NoMatchingParent",
         ),
+        ([GATEWAY], [report(generation=1), report()], 3, ""),
+        ([GATEWAY], [{"parentRef": GATEWAY, "conditions": []}, report(generation=2)], 2, ""),
+        (
+            [GATEWAY],
+            [report(status="False", reason="NoMatchingParent"), report(generation=2)],
+            None,
+            "Gateway/edge does not accept the route: NoMatchingParent",
+        ),
         (
             [GATEWAY],
             [report(status="Unknown")],
@@ -173,7 +181,11 @@ SECOND = {"name": "inner", "namespace": "infra", "sectionName": "https"}
     ],
 )  # fmt: skip
 def test_acceptance(parents, reports, accepted, message):
-    """The slowest parent counts; one that refuses or is silent means not accepted, in its words."""
+    """The slowest parent counts; one that refuses or is silent means not accepted, in its words.
+
+    Of several reports on one parent the newest counts: who has moved a gateway to another
+    implementation keeps the last word of the old one in the status.
+    """
     rules = [backend("model"), backend("fallback")]
     facts = route_facts(route(rules, parents=parents, reports=reports), BOTH)
     assert (facts.accepted_generation, facts.message) == (accepted, message)

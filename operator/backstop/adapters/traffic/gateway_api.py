@@ -146,7 +146,10 @@ def _changes(
 
 
 def _accepted(route: Mapping[str, Any]) -> tuple[int | None, str]:
-    """Return the oldest generation that all parents accepted, or ``None`` and why not."""
+    """Return the oldest generation that all parents accepted, or ``None`` and why not.
+
+    A parent has one controller; what the one before it has left in the status says nothing.
+    """
     namespace = route["metadata"].get("namespace", "")
     reports: dict[tuple[object, ...], list[Mapping[str, Any]]] = {}
     for report in (route.get("status") or {}).get("parents") or ():
@@ -156,7 +159,10 @@ def _accepted(route: Mapping[str, Any]) -> tuple[int | None, str]:
         found = reports.get(_parent_key(parent, namespace))
         if not found:
             return None, f"{_parent(parent)} has not reported on the route yet"
+        newest = max(map(_generation, found))
         for report in found:
+            if _generation(report) < newest:
+                continue
             generation, message = _accepted_by(report)
             if generation is None:
                 return None, message
@@ -164,6 +170,16 @@ def _accepted(route: Mapping[str, Any]) -> tuple[int | None, str]:
     if not generations:
         return None, "the route names no parent, so no gateway serves it"
     return min(generations), ""
+
+
+def _generation(report: Mapping[str, Any]) -> int:
+    """Return the newest generation of which a report says whether it is accepted."""
+    seen = (
+        condition.get("observedGeneration", 0)
+        for condition in report.get("conditions") or ()
+        if condition.get("type") == "Accepted"
+    )
+    return max(seen, default=-1)
 
 
 def _accepted_by(report: Mapping[str, Any]) -> tuple[int | None, str]:

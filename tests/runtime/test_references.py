@@ -1,5 +1,6 @@
 """References are read in the background, seldom, by name; what is wrong with one is a sentence."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -10,7 +11,7 @@ from backstop.core.reference import KEY, Reference
 from backstop.ports import ForbiddenError, NotFoundError, OutsideError, UnavailableError
 from backstop.runtime.glance import glance
 from backstop.runtime.record import Record, record_of
-from backstop.runtime.references import FORGOTTEN, KEPT, References
+from backstop.runtime.references import AT_ONCE, FORGOTTEN, KEPT, References
 
 PATH = "/api/v1/namespaces/demo/configmaps/training"
 HISTOGRAM = {"edges": [1, 2], "counts": [3, 4, 5]}
@@ -209,3 +210,33 @@ async def test_two_looks_at_once_read_once():
     references.of(one)
     await references.settle()
     assert api.read == [PATH]
+
+
+class Busy(Api):
+    """An API server that counts how many reads are under way."""
+
+    def __init__(self, answer: Any) -> None:
+        super().__init__(answer)
+        self.now = self.most = 0
+
+    async def get(self, path: str) -> Any:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0)
+        self.now -= 1
+        return await super().get(path)
+
+
+async def test_few_are_read_at_the_same_time():
+    """Thousands at once would keep the lease, and writes that cannot wait, from being sent."""
+    api = Busy(config_map({"features": {"amount": HISTOGRAM}}))
+    references = References(api, Now())
+    for number in range(100):
+        drift = {
+            "name": "inputs",
+            "drift": {"features": {"buckets": "b"}, "reference": {"configMap": f"r{number}"}},
+        }
+        references.of(record(drift))
+    await references.settle()
+    assert len(api.read) == 100
+    assert api.most == AT_ONCE

@@ -1,8 +1,9 @@
 """The references that rules name, read from ConfigMaps of the monitor's own namespace.
 
 A ConfigMap is read by its name only, at most about once a minute, and never while a round waits: a
-look uses what is known. What is missing, forbidden or damaged becomes a sentence for the verdict. A
-reference that was read stays good while the API server cannot be reached.
+look uses what is known. Few are read at a time, since others need the API server, too. What is
+missing, forbidden or damaged becomes a sentence for the verdict. A reference that was read stays
+good while the API server cannot be reached.
 """
 
 import asyncio
@@ -34,6 +35,9 @@ KEPT: Final = 60.0
 FORGOTTEN: Final = 3600.0
 """Seconds after which one that nobody asks for is dropped."""
 
+AT_ONCE: Final = 8
+"""How many ConfigMaps are read at the same time."""
+
 Place = tuple[str, str]
 """A namespace and the name of a ConfigMap in it."""
 
@@ -58,6 +62,7 @@ class References:
     clock: Clock
     _kept: dict[Place, _Kept] = field(default_factory=dict)
     _reading: dict[Place, asyncio.Task[None]] = field(default_factory=dict)
+    _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
     def of(self, record: Record) -> Mapping[str, Known]:
         """Return what is known of all that ``record`` names, and begin to read what is old."""
@@ -90,7 +95,9 @@ class References:
     async def _read(self, place: Place) -> None:
         try:
             path = namespaced("v1", place[0], "configmaps", place[1])
-            self._learn(place, await self.api.get(path))
+            async with self._turns:
+                body = await self.api.get(path)
+            self._learn(place, body)
         except OutsideError as error:
             self._miss(place, error)
         except Exception:  # noqa: BLE001 - a bug here must not leave a signal waiting for ever

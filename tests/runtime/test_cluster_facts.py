@@ -176,3 +176,43 @@ async def test_route_that_is_watched_while_it_is_read_is_kept(told, weight):
     found = await around_while_told(Slow(route({"fraud": 100, "simple": 0})), (REF, told))
     last = found[1].route
     assert (last.rules[0].weights["fraud"] if last else None) == weight
+
+
+def test_what_is_made_of_several_objects_is_dropped_with_each_of_them():
+    """It is found by an index: an event must not cost more the more monitors there are."""
+    known, one = cluster(), ObjectRef("ReplicaRatio", "demo", "fraud")
+    first, second = (ObjectRef("Deployment", "demo", name) for name in ("fraud", "next"))
+    split = replace(route({"fraud": 1}), ref=one, resource_version="a")
+    other = Services(target="fraud", candidate="next", fallback=None)
+    for part in (first, second, one):
+        known.learn(replace(split, parts=(first, second)), SERVICES)
+        known.learn(replace(split, parts=(second, one)), SERVICES)
+        known.learn(replace(split, parts=(first, second)), SERVICES)
+        known.learn(replace(split, parts=(first, second)), other)
+        assert len(known._routes) == 2
+        if part == one:
+            known.forget(one)
+        else:
+            known.saw(part, None, workload=True)
+        assert (known._routes, known._about) == ({}, {})
+
+
+def test_an_event_looks_at_no_route_but_its_own():
+    """After a watch began anew there are tens of thousands of them, and looks must go on."""
+    known, compared = cluster(), 0
+
+    class Counted(ObjectRef):
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return super().__eq__(other)
+
+        __hash__ = ObjectRef.__hash__
+
+    for number in range(1000):
+        ref = Counted("HTTPRoute", "demo", f"r{number}")
+        known.learn(replace(route({"fraud": 1}), ref=ref), SERVICES)
+    compared = 0
+    for number in range(100):
+        known.saw(ObjectRef("Deployment", "demo", f"d{number}"), None, workload=True)
+    assert compared < 1000

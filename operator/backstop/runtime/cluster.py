@@ -79,6 +79,7 @@ class Cluster:
     _changed: dict[ObjectRef, tuple[str, datetime | None]] = field(default_factory=dict)
     _bodies: dict[ObjectRef, Mapping[str, Any] | None] = field(default_factory=dict)
     _routes: dict[tuple[ObjectRef, Services], _Seen] = field(default_factory=dict)
+    _about: dict[ObjectRef, set[tuple[ObjectRef, Services]]] = field(default_factory=dict)
 
     def saw(self, ref: ObjectRef, body: Mapping[str, Any] | None, *, workload: bool) -> bool:
         """Take note of a watched object, ``None`` when it is gone; return whether we care."""
@@ -89,19 +90,34 @@ class Cluster:
             self._workloads[ref] = _Seen(facts, math.inf)
         else:
             self._bodies[ref] = body
-        self._routes = {
-            key: seen
-            for key, seen in self._routes.items()
-            if key[0] != ref and not (seen.facts and ref in seen.facts.parts)
-        }
+        self._drop_routes(ref)
         return True
+
+    def _keep_route(self, ref: ObjectRef, services: Services, facts: RouteFacts) -> None:
+        key = ref, services
+        self._drop_route(key)
+        self._routes[key] = self._seen(ref, facts)
+        for one in {ref, *facts.parts}:
+            self._about.setdefault(one, set()).add(key)
+
+    def _drop_routes(self, ref: ObjectRef) -> None:
+        """Drop what was made from ``ref``; found by an index, as there may be 10,000 others."""
+        for key in tuple(self._about.get(ref, ())):
+            self._drop_route(key)
+
+    def _drop_route(self, key: tuple[ObjectRef, Services]) -> None:
+        seen = self._routes.pop(key, None)
+        for one in {key[0], *seen.facts.parts} if seen is not None else ():
+            self._about[one].discard(key)
+            if not self._about[one]:
+                del self._about[one]
 
     def forget(self, ref: ObjectRef) -> None:
         """Keep nothing of an object that nobody names any more: its changes are not told."""
         self._workloads.pop(ref, None)
         self._changed.pop(ref, None)
         self._bodies.pop(ref, None)
-        self._routes = {key: seen for key, seen in self._routes.items() if key[0] != ref}
+        self._drop_routes(ref)
 
     def learn(self, facts: RouteFacts | WorkloadFacts, services: Services | None) -> None:
         """Take note of what a write has just returned."""
@@ -109,7 +125,7 @@ class Cluster:
             return
         if isinstance(facts, RouteFacts):
             if services is not None:
-                self._routes[facts.ref, services] = self._seen(facts.ref, facts)
+                self._keep_route(facts.ref, services, facts)
         else:
             self._workloads[facts.ref] = self._seen(facts.ref, self._dated(facts))
 
@@ -229,7 +245,7 @@ class Cluster:
         # What a watch has told during a read is newer, and what the next look is made from.
         told = self._bodies.get(ref) is not body or (ref in self._bodies and body is None)
         if not told and self.is_referenced(ref):
-            self._routes[ref, services] = self._seen(ref, facts)
+            self._keep_route(ref, services, facts)
         return facts
 
 

@@ -240,3 +240,26 @@ async def test_few_are_read_at_the_same_time():
     await references.settle()
     assert len(api.read) == 100
     assert api.most == AT_ONCE
+
+
+class Walked(dict[Any, Any]):
+    """A dict that counts how often all of it is walked through."""
+
+    times = 0
+
+    def items(self) -> Any:
+        self.times += 1
+        return super().items()
+
+
+async def test_a_look_does_not_walk_through_all_references():
+    """With 10,000 monitors all others would wait for seconds; once a minute is enough."""
+    now = Now()
+    references = References(Api(config_map({"features": {"amount": HISTOGRAM}})), now)
+    references._kept = kept = Walked()
+    for _ in range(100):
+        references.of(record())
+    now.at += KEPT
+    references.of(record())
+    await references.settle()
+    assert kept.times == 2

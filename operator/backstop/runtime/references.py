@@ -62,6 +62,7 @@ class References:
     clock: Clock
     _kept: dict[Place, _Kept] = field(default_factory=dict)
     _reading: dict[Place, asyncio.Task[None]] = field(default_factory=dict)
+    _tidied: float = 0.0
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
     def of(self, record: Record) -> Mapping[str, Known]:
@@ -88,6 +89,9 @@ class References:
             await asyncio.gather(*self._reading.values())
 
     def _forget(self, now: float) -> None:
+        if now < self._tidied + KEPT:
+            return
+        self._tidied = now
         old = [place for place, one in self._kept.items() if now >= one.asked_at + FORGOTTEN]
         for place in old:
             del self._kept[place]

@@ -9,7 +9,7 @@ import pytest
 
 from backstop.core.samples import Reading, Series
 from backstop.core.view import Memory
-from backstop.runtime.gather import Kept, questions
+from backstop.runtime.gather import TIDY_EVERY, Kept, questions
 from backstop.runtime.glance import glance, look_at
 from backstop.runtime.journal import MAX_BYTES, fit
 from backstop.runtime.record import Record, record_of
@@ -74,8 +74,9 @@ def test_an_answer_is_kept_for_as_long_as_it_is_good():
     kept, good, failed = Kept(), Reading(read_at=T0), Reading(failure="down")
     asked = {"raw": 0.0, "past": 300.0, "lost": 300.0}
     kept.learn(asked, {"raw": good, "past": good, "lost": failed}, T0)
-    assert kept.recall(T0 + 299) == {"past": good}
-    assert kept.recall(T0 + 300) == {}
+    assert kept.recall(["past"], T0 + 299) == {"past": good}
+    assert kept.recall(["past"], T0 + 300) == {}
+    assert kept.recall([], T0 + 300 + TIDY_EVERY) == {}
     assert kept.readings == {}
 
 

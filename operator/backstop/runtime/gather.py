@@ -10,6 +10,9 @@ from backstop.core.samples import Reading
 from backstop.ports import MetricsSource
 from backstop.runtime.record import Record
 
+TIDY_EVERY = 60.0
+"""Seconds after which answers that are no longer good are dropped."""
+
 
 def by_source(records: Iterable[Record]) -> dict[str, list[Record]]:
     """Return ``records`` grouped by the name of their metrics source."""
@@ -38,11 +41,18 @@ class Kept:
     """
 
     readings: dict[str, tuple[float, Reading]] = field(default_factory=dict)
+    _tidied: float = 0.0
 
-    def recall(self, now: float) -> dict[str, Reading]:
-        """Return the answers that are still good at ``now`` (Unix time), and forget the others."""
-        self.readings = {query: kept for query, kept in self.readings.items() if now < kept[0]}
-        return {query: reading for query, (_, reading) in self.readings.items()}
+    def recall(self, asked: Iterable[str], now: float) -> dict[str, Reading]:
+        """Return the answers to ``asked`` that are still good at ``now`` (Unix time).
+
+        Rounds are many and may be small, so the others are looked through only now and then.
+        """
+        if not self._tidied <= now < self._tidied + TIDY_EVERY:
+            self._tidied = now
+            self.readings = {query: one for query, one in self.readings.items() if now < one[0]}
+        known = ((query, self.readings.get(query)) for query in asked)
+        return {query: one[1] for query, one in known if one is not None and now < one[0]}
 
     def learn(self, asked: Mapping[str, float], answers: Mapping[str, Reading], now: float) -> None:
         """Keep those of ``answers`` that are good for longer than this round."""
@@ -59,7 +69,7 @@ async def gather(
     if source is None:
         said = f"the operator has no metrics source named {name}; its configuration lists them"
         return dict.fromkeys(asked, Reading(failure=said))
-    known = kept.recall(now)
+    known = kept.recall(asked, now)
     open_questions = [query for query in asked if query not in known]
     answers = await source.read(open_questions) if open_questions else {}
     kept.learn(asked, answers, now)

@@ -79,6 +79,25 @@ def test_a_series_of_a_new_scrape_target_does_not_count_its_first_value():
     assert counted(old, new) == 21
 
 
+def test_copies_of_a_second_server_are_not_new():
+    """Two servers that scrape the same pods at different times keep each its own copy.
+
+    The copy begins later in the window than the first one: that does not make it count from zero,
+    or what a counter did in all its life would hide what it does now. A new one of either counts.
+    """
+    answers = {
+        role: [
+            series(values, every=10, replica="a"),
+            series(values, start=T0 + 3, every=10, replica="b"),
+        ]
+        for role, values in {"requests": [9000, 9100, 9200], "errors": [5, 55, 105]}.items()
+    }
+    assert counts(answers) == {"requests": 400, "errors": 200}
+    for role, first in {"requests": 7.0, "errors": 2.0}.items():
+        answers[role] = [*answers[role], series([first], start=T0 + 23, code="x", replica="b")]
+    assert counts(answers) == {"requests": 407, "errors": 202}
+
+
 @pytest.mark.parametrize("label", ["job", "instance", "namespace", "pod"])
 def test_scrape_targets_are_told_apart_by_each_of_their_labels(label: str):
     """Two targets that differ in one label are two targets, others do not matter."""
@@ -243,8 +262,14 @@ def plainly(answers: Answers, since: float) -> Plain:
     scraped: dict[object, list[float]] = {}
     for one, kept in _pairs(answers, cut):
         scraped.setdefault(one.target, []).extend(time for time, _ in kept)
+    # What is scraped together has its last scrape in common.
+    together: dict[object, float] = {}
+    for one, kept in _pairs(answers, cut):
+        if kept:
+            key = (one.target, kept[-1][0])
+            together[key] = min(kept[0][0], together.get(key, INF))
     increases = [
-        _grown(one, kept, min(scraped[one.target], default=INF))
+        _grown(one, kept, together[one.target, kept[-1][0]] if kept else INF)
         for one, kept in _pairs(answers, cut)
     ]
     every = [time for times in scraped.values() for time in times]

@@ -7,7 +7,9 @@ depends on how many monitors there are. The rules are the same for one series an
   was reset and its own value is the difference. Nothing is extrapolated.
 - A negative value is no count: the increase of a series that has one is ``nan``.
 - A series that appears while its scrape target was already being scraped started from zero, and its
-  first value counts; a series of a target that is itself new does not, as its past is unknown.
+  first value counts; a series of a target that is itself new does not, as its past is unknown. Nor
+  does one that was scraped at other times than all that was there before: that is another server's
+  copy of them, as two servers that scrape the same pods keep each its own.
 - The newest scrape of a target counts only if every answer holds it: questions that are asked
   together can see a scrape that is just being stored differently.
 - Only samples scraped at or after a given time count.
@@ -128,6 +130,7 @@ def count(columns: Sequence[Columns], roles: Indices, since: Floats) -> Tally:
     first_of_target = _least(first, flat.target, targets)
     final_of_target = _greatest(final, flat.target, targets)
     is_new = kept & (begin == flat.begin) & (first > first_of_target[flat.target])
+    is_new[is_new] = _joined(flat, first, final, np.flatnonzero(is_new))
     increase = _increases(flat, begin, end)
     with np.errstate(over="ignore", invalid="ignore"):
         increase = increase + np.where(is_new, _at(flat, flat.counts, begin, np.nan), 0.0)
@@ -189,6 +192,22 @@ def _scraped_before(flat: Flat, oldest: Floats, cut: Floats) -> Indices:
     running = firsts(early.astype(np.intp))
     counted: Indices = running[flat.end] - running[flat.begin]
     return counted
+
+
+def _joined(flat: Flat, first: Floats, final: Floats, late: Indices) -> NDArray[np.bool_]:
+    """Return which of the series ``late`` were scraped together with one that was there before.
+
+    They share the last scrape that counts with it.
+    """
+    if not late.size:
+        return np.zeros(0, dtype=np.bool_)
+    near = np.flatnonzero(np.isin(flat.target, flat.target[late]))
+    pairs = np.empty(near.size, dtype=np.complex128)
+    pairs.real, pairs.imag = flat.target[near], final[near]
+    _, scrape = np.unique(pairs, return_inverse=True)
+    oldest = np.full(flat.size, np.inf)
+    oldest[near] = _least(first[near], scrape, near.size)[scrape]
+    return np.asarray(first[late] > oldest[late], dtype=np.bool_)
 
 
 def _increases(flat: Flat, begin: Indices, end: Indices) -> Floats:

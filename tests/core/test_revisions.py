@@ -217,6 +217,18 @@ def test_a_gap_only_delays_what_becomes_good():
     assert good(world) == "v1"
 
 
+def test_time_in_which_nobody_looked_is_not_healthy():
+    """Two looks before and after a suspension of a day say nothing about the day."""
+    world = World()
+    world.look(H)
+    for pause in (86_400, 120):
+        world.after(pause).look(H)
+        assert good(world) is None
+    for _ in range(18):
+        world.after(10).look(H)
+    assert good(world) == "v1"
+
+
 def test_a_rollout_under_way_is_not_healthy_yet():
     """While pods of the old revision answer, their health is not the new one's."""
     world = World()

@@ -43,6 +43,9 @@ from backstop.core.units import seconds
 from backstop.core.verdicts import Look, SignalVerdict, overall
 from backstop.core.view import Decision, Memory, Step, View
 
+LULL: Final = 60.0
+"""Two looks are usually not further apart than this many seconds, or two intervals."""
+
 SCRAPES_TO_SETTLE: Final = 1.5
 """Scrape intervals in which every pod of the target is scraped at least once, and a bit more."""
 
@@ -125,8 +128,8 @@ def _remember(view: View) -> Memory:
     since = view.memory.healthy_since if fingerprint == view.memory.fingerprint else None
     if verdict is Verdict.HEALTHY and since is None:
         since = view.now
-    elif verdict is Verdict.UNKNOWN and since is not None:
-        since += max(0.0, view.now - view.memory.looked)
+    elif since is not None:
+        since += _unseen(view, verdict)
     if verdict is Verdict.BREACHED or not _serves(view):
         since = None
     return replace(
@@ -150,6 +153,17 @@ def _fallback_lost(view: View) -> float | None:
     told = circuit.fallback_lost.timestamp() if circuit.fallback_lost else None
     before = view.memory.fallback_lost or told
     return before if view.fallback_ready is None else before or view.now
+
+
+def _unseen(view: View, verdict: Verdict) -> float:
+    """Return for how many of the seconds since the last look nothing is known of the target.
+
+    Those without a verdict; and where nobody looked for longer than usual, as while the monitor was
+    suspended or the process was stopped, all that were too many.
+    """
+    passed = max(0.0, view.now - view.memory.looked)
+    usual = max(LULL, 2.0 * seconds(view.spec.interval))
+    return passed if verdict is Verdict.UNKNOWN else max(0.0, passed - usual)
 
 
 def _serves(view: View) -> bool:

@@ -21,7 +21,8 @@ class Memory:
     """What is remembered between looks and may be lost in a restart at the cost of some seconds.
 
     ``healthy_since`` is the Unix time since which the target's current revision, named by
-    ``fingerprint``, has been Healthy without a breach; time without a verdict does not count.
+    ``fingerprint``, has been Healthy without a breach; time without a verdict does not count, nor
+    time in which nobody looked.
     ``looked`` is the Unix time of the last look, ``trial_asked`` that of the last step of the
     progression, and ``trial_action`` the id of its action. ``fallback_lost`` is the Unix time since
     which nobody is behind the fallback that answers.

@@ -7,6 +7,7 @@ import gzip
 import json
 import math
 from base64 import b64encode
+from email.utils import formatdate
 
 import numpy as np
 import pytest
@@ -21,6 +22,8 @@ from tests.adapters.rude_server import (
 from backstop.adapters.metrics.bounded_http import Access, Login
 from backstop.adapters.metrics.prometheus import PrometheusSource
 from backstop.core.samples import Reading
+
+EMPTY = json.dumps({"status": "success", "data": {"result": []}}).encode()
 
 # What a good answer means
 
@@ -89,6 +92,31 @@ async def test_an_answer_that_says_that_it_is_whole_is_one(server, source):
     items = [{"metric": {"isPartial": "true"}, "value": [1, "2"]}]
     server.answers[""] = plain(data(items, isPartial=False))
     assert [one.values.tolist() for one in (await ask(source)).series] == [[2.0]]
+
+
+DATES = {
+    -3600: "",
+    0: "",
+    4: "",
+    10: "the source's clock is 9 s ahead of this one; check time synchronisation",
+    7200: "the source's clock is 7199 s ahead of this one; check time synchronisation",
+}
+
+
+@pytest.mark.parametrize(("ahead", "failure"), DATES.items())
+async def test_answers_about_the_past_are_refused(server, source, monkeypatch, ahead, failure):
+    """Where this machine's clock is behind, an answer to "now" is about what was long ago."""
+    monkeypatch.setattr("time.time", lambda: 1_700_000_001.0)
+    date = formatdate(1_700_000_000 + ahead, usegmt=True)
+    server.answers[""] = plain(EMPTY, 200, f"Date: {date}")
+    assert (await ask(source)).failure == failure
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "Tue, 14 Nov 99999 22:13:20 GMT"])
+async def test_a_source_that_does_not_tell_its_time_is_believed(server, source, date):
+    """Not every proxy leaves the date in an answer."""
+    server.answers[""] = plain(EMPTY, 200, f"Date: {date}")
+    assert (await ask(source)).failure == ""
 
 
 async def test_each_distinct_query_is_asked_once(server, source):

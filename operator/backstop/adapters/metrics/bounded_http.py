@@ -244,6 +244,7 @@ def _complete(response: requests.Response, body: bytes) -> requests.Response:
     complete = requests.Response()
     complete.status_code = response.status_code
     complete.headers["Content-Type"] = "application/json"
+    complete.headers["Date"] = response.headers.get("Date", "")
     complete.raw = io.BytesIO(body)
     complete.encoding = "utf-8"
     return complete

@@ -12,11 +12,13 @@ answer was partial is found out from the body before the library sees it.
 
 import asyncio
 import json
+import math
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -43,6 +45,8 @@ DEFAULT_THREADS: Final = 8
 _ERROR_TEXT_LIMIT: Final = 200
 _GRACE: Final = 0.5
 _DEADLINES_IN_QUEUE: Final = 3
+_MAX_AHEAD: Final = 5.0
+"""Seconds by which the clock of the source may be ahead of this machine's."""
 _BAD_QUERY_STATUSES: Final = frozenset({400, 422})
 _BAD_QUERY_TYPES: Final = frozenset({"bad_data", "execution"})
 # The words of PromQL itself; what else a server or those behind it say may name hosts, or hold what
@@ -58,13 +62,29 @@ _SECRETS: Final = re.compile(r"(?i)\b(bearer|basic|token|authorization|password|
 
 
 class _CheckedSession(BoundedSession):
-    """Refuses answers that the server itself calls incomplete."""
+    """Refuses answers that the server itself calls incomplete, and those about the past.
+
+    A query asks about a time by this machine's clock. Where that is behind the server's, what was
+    long ago would be taken for what is now, and acted upon once more.
+    """
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
         response = super().request(*args, **kwargs)
+        if (ahead := _clock(response) - time.time()) > _MAX_AHEAD:
+            raise SourceError(
+                f"the source's clock is {ahead:.0f} s ahead of this one; check time synchronisation"
+            )
         if warning := partial(response.content):
             raise SourceError(warning)
         return response
+
+
+def _clock(response: requests.Response) -> float:
+    """Return the Unix time at which the server answered by its own clock, ``-inf`` if unknown."""
+    try:
+        return parsedate_to_datetime(response.headers["Date"]).timestamp()
+    except (ValueError, OverflowError):
+        return -math.inf
 
 
 class _Client:

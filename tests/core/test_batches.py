@@ -137,6 +137,21 @@ def _shown(found: Look) -> tuple[object, ...]:
     return verdicts, dict(found.histories), sorted(found.newest), found.scrape_interval
 
 
+@given(_batches())
+def test_a_look_knows_whether_the_source_has_answered(batch: Batch):
+    """One signal of which all questions have an answer is enough."""
+    for sight, found in zip(
+        batch.sights, look_all(batch.sights, batch.readings, now=NOW), strict=True
+    ):
+        down = Reading(failure="the question was not asked")
+        assert found.answered is any(
+            not any(
+                batch.readings.get(one.promql, down).failure for one in inquiry.questions.values()
+            )
+            for inquiry in sight.inquiries.values()
+        )
+
+
 def test_no_monitors_are_no_looks():
     """A pass in which nothing is due judges nothing."""
     assert look_all([], {}, now=NOW) == []

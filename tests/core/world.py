@@ -106,7 +106,7 @@ class World:
             self._finish(self._view(Look()), self.status.action)
         verdicts = tuple(self._verdict(key, outcome) for key, outcome in found.items())
         for _ in range(STEPS_PER_PASS):
-            view = self._view(Look(verdicts=verdicts))
+            view = self._view(Look(verdicts=verdicts, answered=True))
             evidence = self.status.evidence_from
             self.decision = decide(view)
             self.memory, step = self.decision.memory, self.decision.step

@@ -12,6 +12,7 @@ from operator import attrgetter
 from typing import Final, NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backstop.api.status import Arm
 from backstop.core.flat import Floats, Indices, firsts
@@ -123,6 +124,12 @@ class Batch:
     def places(self) -> Indices:
         """Return where each signal stands in the tally, -1 where it asks for no raw samples."""
         return np.where(self.numbers.raw > 0, np.arange(self.size), -1)
+
+    def answered(self) -> NDArray[np.bool_]:
+        """Return which monitors have an answer to any of their signals."""
+        silent = np.searchsorted(self.first_signal, list(self.unanswered), side="right") - 1
+        unanswered = np.bincount(silent, minlength=len(self.plans))
+        return np.asarray(unanswered < np.diff(self.first_signal), dtype=np.bool_)
 
     def answers(self, number: int) -> Answers:
         """Return the answers to signal ``number`` by role."""

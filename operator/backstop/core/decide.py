@@ -27,6 +27,7 @@ from backstop.core import (
     brakes,
     breaker,
     checkpoint,
+    clock_error,
     explain,
     journal,
     progression,
@@ -52,6 +53,7 @@ SCRAPES_TO_SETTLE: Final = 1.5
 
 def decide(view: View) -> Decision:
     """Return what to do about ``view`` now, what to remember, and the status to show."""
+    view = replace(view, status=clock_error.corrected(view))
     memory, before = _remember(view), view.status.candidate
     view = replace(view, memory=memory, status=_observe(view, memory))
     view = replace(view, look=_meaningful(view, before))

@@ -32,7 +32,7 @@ MAX_FUTURE: Final = 5.0
 _NO_SAMPLE_YET: Final = Missing(UnknownReason.WARMING_UP, "no sample yet since the last action")
 
 
-_Rhythm = tuple[tuple[float, ...], float | None]
+_Rhythm = tuple[tuple[float, ...], float | None, bool]
 
 
 def look_all(sights: Sequence[Sight], readings: Mapping[str, Reading], *, now: float) -> list[Look]:
@@ -142,14 +142,15 @@ def _looks(
 
 
 def _rhythms(batch: Batch, counted: Tally) -> Iterator[_Rhythm]:
-    """Yield, by monitor, the newest scrape of each target and the distance between scrapes."""
+    """Yield, by monitor, the rest of its look: its scrapes, and whether anything was answered."""
     monitors = len(batch.plans)
     every = np.full(monitors, np.inf)
     owner = np.repeat(np.arange(monitors), np.diff(batch.first_signal))
     np.minimum.at(every, owner, counted.interval)
     scraped = counted.scraped.tolist()
     targets = pairwise(counted.first_target[batch.first_signal].tolist())
-    for (begin, end), interval in zip(targets, every.tolist(), strict=True):
+    answered = batch.answered().tolist()
+    for (begin, end), interval, is_answered in zip(targets, every.tolist(), answered, strict=True):
         times = set(scraped[begin:end])
         times.discard(-math.inf)
-        yield tuple(times), interval if interval < math.inf else None
+        yield tuple(times), interval if interval < math.inf else None, is_answered

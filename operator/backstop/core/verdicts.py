@@ -93,13 +93,15 @@ class Look:
     """One look at all signals: the verdicts and the histories to judge the next one by.
 
     ``newest`` holds the newest sample time of each scrape target, ``scrape_interval`` the distance
-    between scrapes in seconds where it is known.
+    between scrapes in seconds where it is known. ``answered`` says whether the metrics source has
+    answered at all.
     """
 
     verdicts: tuple[SignalVerdict, ...] = ()
     histories: Mapping[SignalKey, History] = field(default_factory=lambda: MappingProxyType({}))
     newest: tuple[float, ...] = ()
     scrape_interval: float | None = None
+    answered: bool = False
 
 
 class Sight(NamedTuple):

@@ -29,8 +29,18 @@ HEARTBEAT_LIMIT = 30.0
 
 LONGEST_BACKOFF = 60.0
 
+BEAT = 1.0
+"""Seconds between signs of life."""
+
+SET_BACK = 5.0
+"""Seconds by which the clock may be corrected while the operator runs."""
+
 NOT_SURE = 0.2
 """Seconds until a replica that may have lost its lease asks itself again."""
+
+
+class SetBackError(Exception):
+    """The clock was set back, so nothing that is remembered by its times is true any more."""
 
 
 @dataclass(slots=True)
@@ -54,12 +64,21 @@ class Loop:
         return time.monotonic() - self.turned < HEARTBEAT_LIMIT
 
     async def beat(self) -> None:
-        """Mark that the event loop turns, also while this replica stands by."""
+        """Mark that the event loop turns, also while this replica stands by.
+
+        Raises:
+            SetBackError: all would wait for times that are far ahead now; a new start does not.
+        """
+        wall, self.turned = self.clock.now(), time.monotonic()
         while True:
-            self.turned = time.monotonic()
+            before = wall - self.turned
+            wall, self.turned = self.clock.now(), time.monotonic()
+            back = before - (wall - self.turned)
+            if back > SET_BACK:
+                raise SetBackError(f"the clock was set back by {back:.0f} s")
             metrics.LATENESS.set(self.scheduler.lateness())
             metrics.MONITORS.set(len(self.records))
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(BEAT)
 
     async def run(self) -> None:
         """Look at monitors as they come due; runs until cancelled."""

@@ -184,6 +184,14 @@ def test_an_action_counts_for_an_hour():
     assert made.of(one.key, T0 + 5400).namespace_actions == 0
 
 
+def test_actions_of_the_future_count_for_an_hour_from_now():
+    """A replica whose clock was two hours ahead must not use up the budget of three hours."""
+    known = {"recent_actions": [{"last": T0 - 60, "count": 1}, {"last": T0 + 7200, "count": 3}]}
+    made = fleet_of(record(known=known))
+    counts = [made.of(ELSEWHERE, T0 + after).actions for after in (0, 3539, 3541, 3599, 3601)]
+    assert counts == [4, 4, 3, 3, 0]
+
+
 def test_after_a_restart_the_statuses_tell_what_was_done():
     """Also what is planned and will be resumed; what gives traffic back not."""
     actions = [{"last": T0 - 4000, "count": 9}, {"last": T0 - 60, "count": 3}]

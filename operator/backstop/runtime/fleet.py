@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 from backstop.api.modelmonitor import Mode
 from backstop.api.status import Severity
 from backstop.core import brakes
+from backstop.core.clock_error import AHEAD
 from backstop.core.episode import under_way
 from backstop.core.fleet import Fleet
 from backstop.core.view import Step, View
@@ -37,16 +38,25 @@ QUIET: Final = 600.0
 
 @dataclass(slots=True)
 class _LastHour:
-    """How many actions there were in the last hour; each is added and dropped once."""
+    """How many actions there were in the last hour; each is added and dropped once.
+
+    What a clock that was ahead put into the future counts from when that is noticed.
+    """
 
     total: int = 0
     _times: list[tuple[float, int]] = field(default_factory=list)
+    _latest: float = 0.0
 
     def add(self, moment: float, count: int) -> None:
         heapq.heappush(self._times, (moment, count))
+        self._latest = max(self._latest, moment)
         self.total += count
 
     def at(self, now: float) -> int:
+        if self._latest > now + AHEAD:
+            self._times = [(min(moment, now), count) for moment, count in self._times]
+            heapq.heapify(self._times)
+            self._latest = now
         while self._times and self._times[0][0] <= now - brakes.HOUR:
             self.total -= heapq.heappop(self._times)[1]
         return self.total

@@ -208,6 +208,26 @@ def test_a_free_expression_waits_for_its_window():
     assert watcher.sees(11, at=T0 + 11).verdict is B
 
 
+def test_an_answer_that_is_used_again_is_as_old_as_it_is():
+    """What was asked before the window lay after the action still looks back over it.
+
+    A level over five minutes is asked for each half a minute only. Were a kept answer taken for one
+    of now, an action would be judged by what came before it.
+    """
+    rule = {"name": "cpu", "resource": {"cpu": {}, "max": "90%"}}
+    watcher = Watcher(Signal.model_validate(rule), evidence_from=T0)
+
+    def says(*, asked_at: float, now: float) -> str:
+        watcher.now = now
+        roles = watcher.inquiry.questions
+        return watcher.counts(**{role: [series([1], start=asked_at)] for role in roles}).why
+
+    waits = "the expression looks back over the last action; waiting for its 5 min"
+    assert says(asked_at=T0 + 299, now=T0 + 299) == waits
+    assert says(asked_at=T0 + 271, now=T0 + 301) == waits
+    assert says(asked_at=T0 + 301, now=T0 + 301) != waits
+
+
 def test_a_selector_need_not_wait_for_its_window():
     """Raw samples can be cut exactly: the first one after the action counts."""
     watcher = Watcher(gauge(persistence={"breaches": 1, "looks": 1}), evidence_from=T0)

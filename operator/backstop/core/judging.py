@@ -81,7 +81,9 @@ def _too_early(batch: Batch, counted: Tally, newest: Floats) -> Iterator[tuple[i
         yield number, _NO_SAMPLE_YET
     for number in np.flatnonzero(~is_raw).tolist():
         inquiry = batch.inquiries[number]
-        if batch.now < batch.since[number] + inquiry.settles:
+        # An answer that is used again is older than the look; none at all tells for itself.
+        answered = min(batch.now, float(newest[number])) if newest[number] > 0.0 else batch.now
+        if answered < batch.since[number] + inquiry.settles:
             said = say_seconds(inquiry.settles)
             why = f"the expression looks back over the last action; waiting for its {said}"
             yield number, Missing(UnknownReason.WARMING_UP, why)

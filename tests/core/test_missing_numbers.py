@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.core.build import measure, series
+from tests.core.build import T0, measure, series
 
 from backstop.core.measurement import Measurement, Missing, Question, UnknownReason
 from backstop.core.samples import Series
@@ -196,8 +196,38 @@ def test_a_rate_is_over_the_scrapes_there_are():
     pods = [series([0, 10, 40], every=5), series([0, 20], every=5, pod="b")]
     found = measure(RATE, counter=pods)
     assert isinstance(found, Measurement)
-    assert (found.value, found.samples) == (6.0, INF)
-    assert found.why == "6 per second (60 in 10 s), allowed at least 5"
+    assert (found.value, found.samples) == (8.0, INF)
+    assert found.why == "8 per second (60 in 7.5 s), allowed at least 5"
+
+
+def pod(name: str, *, first: float, scrapes: int) -> Series:
+    """Return the counter of a pod with 25 events per second, scraped each 15 s from `first` on."""
+    values = [1000.0 + 375 * number for number in range(scrapes)]
+    return series(values, start=T0 + first, every=15, pod=name, code="200")
+
+
+PODS = {
+    "scraped one after the other": [pod(str(n), first=3.75 * n, scrapes=2) for n in range(4)],
+    "one scraped twice so far": [
+        pod(str(n), first=3.75 * n, scrapes=1 + (n < 1)) for n in range(4)
+    ],
+    "all replaced": [
+        *(pod(f"old{n}", first=n, scrapes=2) for n in range(4)),
+        *(pod(f"new{n}", first=40 + n, scrapes=2) for n in range(4)),
+    ],
+}
+
+
+@pytest.mark.parametrize("pods", PODS.values(), ids=list(PODS))
+def test_a_rate_is_that_of_all_pods_together(pods):
+    """Pods are scraped at different times, so all of them cover less than first to last scrape.
+
+    Else four pods with 100 events per second would seem to have half of them, and a limit of 80
+    would be broken by a healthy model.
+    """
+    found = measure(RATE, counter=pods)
+    assert isinstance(found, Measurement)
+    assert found.value == pytest.approx(100.0)
 
 
 def test_a_rate_asks_for_the_counter_of_the_arm():

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backstop.core.flat import Flat, Floats, Indices, firsts, flatten
-from backstop.core.samples import Columns, Series, SeriesSet
+from backstop.core.samples import Columns, Series, SeriesSet, Target
 
 Answers = Mapping[str, Sequence[Series]]
 """Series by role, for one signal of one arm."""
@@ -33,14 +33,18 @@ MOST: Final = 2.0**53
 """Up to here floats count single events; a larger increase is no count of anything."""
 
 
+_GONE: Final = 1.5
+"""A target whose last scrape is this many intervals older than another's is gone."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Tally:
     """What was counted in a batch of answers.
 
     By series, in the order of the batch: ``increase``, how many of its ``samples`` count and when
-    the ``last`` of them was scraped (``-inf`` without), the ``value`` of its newest sample, whether
-    it counts or not (``nan`` without any), the place of its answer in the batch (``answer``), and
-    the ``edge`` of a bucket.
+    the ``first`` and the ``last`` of them were scraped (``inf`` and ``-inf`` without), the
+    ``value`` of its newest sample, whether it counts or not (``nan`` without any), the place of its
+    answer in the batch (``answer``), and the ``edge`` of a bucket.
     By answer: whether any ``seen`` sample exists, the times of the ``oldest`` and the ``newest``
     that count (``inf`` and ``-inf`` without), whether any target was scraped ``twice``, and the
     shortest scrape ``interval`` (``inf`` where it is unknown).
@@ -51,6 +55,7 @@ class Tally:
 
     increase: Floats
     samples: Indices
+    first: Floats
     last: Floats
     value: Floats
     answer: Indices
@@ -94,6 +99,24 @@ class Tally:
     def last_of(self, place: int) -> Floats:
         """Return the time of the last sample that counts of each series of one answer."""
         return self.last[self.first_series[place] : self.first_series[place + 1]]
+
+    def covered(self, place: int, targets: Sequence[Target]) -> float:
+        """Return over how many seconds one answer counts what its scrape targets do together.
+
+        ``targets`` are those of its series, of which one at least was scraped twice. Each counts
+        from its first scrape to its last one, and they are not scraped at once, so no two of them
+        count the same time: what they count all together is divided among those that are there.
+        """
+        spans: dict[Target, tuple[float, float]] = {}
+        begin, end = self.first_series[place], self.first_series[place + 1]
+        times = zip(self.first[begin:end].tolist(), self.last[begin:end].tolist(), strict=True)
+        for target, (first, last) in zip(targets, times, strict=True):
+            oldest, newest = spans.get(target, (first, last))
+            spans[target] = min(oldest, first), max(newest, last)
+        counts = [(first, last) for first, last in spans.values() if first <= last]
+        since = float(self.newest[place] - _GONE * self.interval[place])
+        together = sum(last >= since for _, last in counts)
+        return sum(last - first for first, last in counts) / together
 
     def scrapes(self, place: int) -> Floats:
         """Return the time of the newest scrape of each target of one answer."""
@@ -140,6 +163,7 @@ def count(columns: Sequence[Columns], roles: Indices, since: Floats) -> Tally:
     return Tally(
         increase=increase,
         samples=np.maximum(end - begin, 0),
+        first=first,
         last=final,
         value=_at(flat, flat.values, flat.end - 1, np.nan),
         answer=flat.answer,

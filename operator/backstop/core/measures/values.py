@@ -58,7 +58,7 @@ class Rate(ValueMeasure):
         return {"counter": raw_samples(self.counter, labels, window)}
 
     def value(self, answers: Answers, place: int, t: Tally) -> Value | Missing:
-        """Return the rate over the scrapes there are; see :meth:`ValueMeasure.value`."""
+        """Return the rate of all pods together; see :meth:`ValueMeasure.value`."""
         series = answers["counter"]
         if not series:
             return Missing(UnknownReason.NO_DATA, "no series of the counter")
@@ -66,10 +66,10 @@ class Rate(ValueMeasure):
             why = "the counter was scraped once; a rate needs two scrapes in the window"
             return Missing(UnknownReason.INSUFFICIENT_DATA, why)
         events = summed(t.of(place))
-        covered = float(t.newest[place] - t.oldest[place])
+        covered = t.covered(place, [one.target for one in series])
         if math.isnan(events):
             return Missing(UnknownReason.NO_DATA, "the counter is not a number")
-        said = f"{events / covered:.4g} per second ({events:,.0f} in {covered:.0f} s)"
+        said = f"{events / covered:.4g} per second ({events:,.0f} in {covered:.3g} s)"
         return Value(events / covered, said)
 
 

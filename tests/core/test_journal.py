@@ -138,9 +138,9 @@ def test_an_applied_action_stands_in_the_incident_and_restarts_the_evidence(step
 
 
 def test_a_rolled_back_revision_is_known_bad():
-    """By the fingerprint that it was rolled back from."""
+    """By the fingerprint that it was rolled back from; the one that it went to is known, too."""
     after = applied(ROLLBACK, status(incident=episode()), before="v2", after="v1")
-    assert after.revisions == RevisionsStatus(known_bad=["v2"])
+    assert after.revisions == RevisionsStatus(known_bad=["v2"], restored="v1")
 
 
 def test_an_incident_is_mitigated_once():

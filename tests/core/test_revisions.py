@@ -19,6 +19,8 @@ from backstop.core.revisions import (
     observe,
     record_bad,
     record_good,
+    released,
+    rolled_back,
 )
 
 H, B, U = Verdict.HEALTHY, Verdict.BREACHED, Verdict.UNKNOWN
@@ -132,6 +134,36 @@ def test_a_revision_is_not_younger_than_its_first_sight(changed):
     seen = observe(known(), deployment("v1", changed=changed), T0)
     assert seen.current is not None
     assert seen.current.since.timestamp() == T0
+
+
+def test_what_was_rolled_back_to_is_no_release():
+    """Until somebody releases another one: an older one that returns by itself was not released."""
+    back = rolled_back(known("v2"), "v2", "v1")
+    assert (back.known_bad, back.restored, released(back)) == (["v2"], "v1", T0)
+    seen = observe(back, deployment("v1", changed=T0 + 5), T0 + 9)
+    assert (seen.restored, released(seen)) == ("v1", None)
+    other = observe(seen, deployment("v3", changed=T0 + 50), T0 + 99)
+    assert (other.restored, released(other)) == ("", T0 + 50)
+    assert released(known()) is None
+
+
+def test_faults_that_come_and_go_walk_back_by_one_revision_at_most():
+    """After a rollback a fault of what all of them run on is not taken for one of an old release.
+
+    Else each of its returns would take the target one revision further into the past.
+    """
+    world = World()
+    world.look(H)
+    world.after(60).release("v2")
+    for cause in ("release", "infrastructure", "infrastructure"):
+        world.look(B)
+        world.rolled_out = True
+        for _ in range(80):
+            world.after(2).look(H)
+        assert world.status.incident is not None
+        assert world.status.incident.resolved is not None
+        assert (world.current, world.status.incident.cause) == ("v1", cause)
+    assert world.status.revisions.known_bad == ["v2"]
 
 
 def test_a_workload_that_cannot_be_read_changes_nothing():

@@ -332,6 +332,10 @@ class RevisionsStatus(ApiModel):
     known_bad: Annotated[list[Fingerprint], Field(max_length=10)] = Field(default_factory=list)
     """Revisions that were rolled back; never rolled back to."""
 
+    restored: Fingerprint = ""
+    """The revision that the last rollback went to, until another one is current: nobody released
+    it, so what it suffers is not blamed on a release."""
+
 
 class Episode(ApiModel):
     """An incident as far as it goes: what the Incident object shows, and the state of it."""

@@ -21,7 +21,7 @@ def release_context(view: View) -> ReleaseContext:
     current = view.status.revisions.current
     changed = current.since.timestamp() if current else None
     return ReleaseContext(
-        changed=changed,
+        changed=revisions.released(view.status.revisions),
         proven_good=revisions.is_proven_good(view.status.revisions),
         blame_within=seconds(view.spec.rollback.blame_release_within),
         configuration=view.configuration,

@@ -17,13 +17,13 @@ from backstop.core.verdicts import Beside, SignalVerdict
 class ReleaseContext:
     """What was changed, and when, before the fault.
 
-    ``changed`` is the Unix time at which the target's current revision began, ``None`` when
-    unknown, and ``proven_good`` whether it was recorded as good since. ``blame_within`` is in
-    seconds. ``configuration`` is what changed of the ConfigMaps and Secrets that the target refers
-    to. ``candidate_under_trial`` says that a candidate gets traffic, ``rolled_out`` that all pods
-    of the target run its current revision. ``warming_up`` says that the revision is so new that
-    slow answers are no evidence against it, and that a verdict on it is still waited for, as far as
-    ``serves`` says that it gets traffic to be judged by.
+    ``changed`` is the Unix time at which the target's current revision was released, ``None`` when
+    unknown, and where it was rolled back to; ``proven_good`` says whether it was recorded as good
+    since. ``blame_within`` is in seconds. ``configuration`` is what changed of the ConfigMaps and
+    Secrets that the target refers to. ``candidate_under_trial`` says that a candidate gets traffic,
+    ``rolled_out`` that all pods of the target run its current revision. ``warming_up`` says that
+    the revision is so new that slow answers are no evidence against it, and that a verdict on it is
+    still waited for, as far as ``serves`` says that it gets traffic to be judged by.
     """
 
     changed: float | None

@@ -22,7 +22,7 @@ from backstop.api.status import (
 )
 from backstop.core import brakes, effects, runbook, trials, weights
 from backstop.core.episode import resolve, under_way, with_action
-from backstop.core.revisions import record_bad
+from backstop.core.revisions import rolled_back
 from backstop.core.units import say_seconds, seconds
 from backstop.core.view import Step, View
 
@@ -87,8 +87,8 @@ def _consequence(
         case StepKind.SHIFT_TRAFFIC | StepKind.PROMOTE:
             return trials.applied(view, status, done, now)
         case StepKind.ROLLBACK:
-            bad = record_bad(status.revisions, done.before)
-            return status.model_copy(update={"revisions": bad})
+            known = rolled_back(status.revisions, done.before, done.after)
+            return status.model_copy(update={"revisions": known})
         case _:
             return status
 

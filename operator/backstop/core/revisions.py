@@ -37,7 +37,9 @@ def observe(
     began = Revision.model_validate(
         {"fingerprint": workload.fingerprint, "since": min(changed, now)}
     )
-    return revisions.model_copy(update={"current": began})
+    is_restored = workload.fingerprint == revisions.restored
+    restored = revisions.restored if is_restored else ""
+    return revisions.model_copy(update={"current": began, "restored": restored})
 
 
 def record_good(
@@ -56,6 +58,23 @@ def is_proven_good(revisions: RevisionsStatus) -> bool:
     """Return whether the current revision is the one recorded as good."""
     good, current = revisions.last_good, revisions.current
     return good is not None and current is not None and good.fingerprint == current.fingerprint
+
+
+def rolled_back(revisions: RevisionsStatus, bad: str, restored: str) -> RevisionsStatus:
+    """Remember that ``bad`` was rolled back, and what to."""
+    return record_bad(revisions, bad).model_copy(update={"restored": restored})
+
+
+def released(revisions: RevisionsStatus) -> float | None:
+    """Return the Unix time since which the current revision, if somebody released it, is current.
+
+    ``None`` for one that was rolled back to: it was there before, and a fault that it has shows no
+    more than that the rollback did not help.
+    """
+    current = revisions.current
+    if current is None or current.fingerprint == revisions.restored:
+        return None
+    return current.since.timestamp()
 
 
 def record_bad(revisions: RevisionsStatus, fingerprint: str) -> RevisionsStatus:

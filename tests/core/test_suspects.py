@@ -188,6 +188,25 @@ def test_pods_are_told_apart_by_every_count_of_events(threshold, answers, named)
     assert suspect(rule(threshold), Arrived(answers, 0.0), BROKEN) == named
 
 
+def test_of_two_limits_the_one_that_is_broken_counts():
+    """A share that fell below its smallest healthy value is broken by the events that are missing.
+
+    Held against the largest one, an arm with a normal share would never seem to be better, and one
+    that fell as well would not seem to be alike.
+    """
+    both, low = rule(RATIO), {"value": 0.01}
+    fell, normal = (
+        Arrived(shares_of("part", "whole", share, share), T0 + 4) for share in (0.01, 0.3)
+    )
+    assert beside(both, fell, normal, BROKEN) is Beside.OPEN
+    assert beside(both, fell, normal, BROKEN, **low) is Beside.BETTER
+    assert beside(both, fell, fell, BROKEN, **low) is Beside.ALIKE
+    one = Arrived(shares_of("part", "whole", 0.0, 0.45), T0 + 4)
+    assert suspect(rule({**RATIO, "min": "30%"}), one, BROKEN) == ""
+    assert suspect(rule({**RATIO, "min": "30%"}), one, BROKEN, **low) == "p0"
+    assert suspect(rule({**P90, "min": "10ms"}), one, BROKEN, value=0.001) is None
+
+
 def test_successes_that_are_missing_are_the_events():
     """Where more is better, the pod is named that has fewer."""
     answers = shares_of("failures", "attempts", 0.9, 0.0)
@@ -249,10 +268,21 @@ def test_an_arm_is_judged_by_what_it_did_since_the_other_broke_the_limit(broken,
 # In a look
 
 
-def looks(target: Sequence[float], candidate: Sequence[float]) -> dict[Arm, SignalVerdict]:
+def looks(
+    target: Sequence[float],
+    candidate: Sequence[float],
+    threshold: Mapping[str, Any] = ERRORS,
+    roles: Mapping[str, str] = {"errors": "errors", "requests": "requests"},
+) -> dict[Arm, SignalVerdict]:
     """Return the verdicts on both arms after some looks at their pods."""
     candidate_of = {"name": "next", "service": "next", "metricLabels": {"app": "next"}}
-    signal = {"name": "errors", "window": "10s", "minSamples": 1, "threshold": ERRORS}
+    signal = {
+        "name": "errors",
+        "window": "10s",
+        "minSamples": 1,
+        "threshold": threshold,
+        "pillar": "system",
+    }
     asked = inquiries(spec(candidate=candidate_of, signals=[signal]), "demo")
     ever, histories = dict.fromkeys(Arm, 0.0), {}
     found: tuple[SignalVerdict, ...] = ()
@@ -263,7 +293,7 @@ def looks(target: Sequence[float], candidate: Sequence[float]) -> dict[Arm, Sign
             for role, question in one.questions.items():
                 cut = [
                     Series(s.labels, s.times[s.times <= now], s.values[s.times <= now])
-                    for s in answers[role]
+                    for s in answers[roles[role]]
                 ]
                 readings[question.promql] = Reading(tuple(cut))
         (seen,) = look_all([Sight(asked, histories, ever)], readings, now=float(now))
@@ -285,6 +315,14 @@ def test_a_look_compares_whichever_arm_holds():
     assert found[Arm.TARGET].beside is Beside.BETTER
     both = looks([0.6, 0.6], [0.6])
     assert {one.beside for one in both.values()} == {None}
+
+
+def test_a_look_compares_by_the_limit_that_is_broken():
+    """The target's share is too small, which of the candidate's is not said by its largest."""
+    found = looks([0.0], [0.4], RATIO, {"part": "errors", "whole": "requests"})
+    assert found[Arm.TARGET].verdict is Verdict.BREACHED
+    assert found[Arm.CANDIDATE].verdict is Verdict.HEALTHY
+    assert found[Arm.CANDIDATE].beside is Beside.BETTER
 
 
 def test_a_storm_of_breaches_is_not_examined_pod_by_pod(monkeypatch: pytest.MonkeyPatch):

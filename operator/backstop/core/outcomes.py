@@ -5,6 +5,7 @@ sample that no earlier look has seen. Signals without enough evidence are Unknow
 they were.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -191,13 +192,14 @@ def _broken(
 def _examine(batch: Batch, number: int, verdicts: list[SignalVerdict]) -> None:
     """Note which pod carries the breach ``number``, and how the other arm does that holds it."""
     rule, seen = batch.inquiries[number].rule, verdicts[number].seen or 0.0
+    value = math.inf if (measured := verdicts[number].value) is None else measured
     broken = Arrived(batch.answers(number), float(batch.since[number]))
-    verdicts[number] = verdicts[number]._replace(pod=suspect(rule, broken, seen))
+    verdicts[number] = verdicts[number]._replace(pod=suspect(rule, broken, seen, value))
     other = batch.other_arm(number)
     if other is None or verdicts[other].verdict is not Verdict.HEALTHY:
         return
     held = Arrived(batch.answers(other), float(batch.since[other]))
-    verdicts[other] = verdicts[other]._replace(beside=beside(rule, broken, held, seen))
+    verdicts[other] = verdicts[other]._replace(beside=beside(rule, broken, held, seen, value))
 
 
 def _why_not(batch: Batch, found: Amounts, number: int) -> Missing:

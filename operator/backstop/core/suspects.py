@@ -57,20 +57,21 @@ class Arrived(NamedTuple):
     since: float
 
 
-def suspect(rule: Rule, broken: Arrived, seen: float) -> str | None:
+def suspect(rule: Rule, broken: Arrived, seen: float, value: float = math.inf) -> str | None:
     """Return the name of the one pod that carries most of a breach of ``rule``.
 
-    The limit was first seen to be broken at Unix time ``seen``. It is ``""`` where no single pod
-    does, or where that cannot be told yet, and ``None`` where ``rule`` cannot tell pods apart.
+    The limit was first seen to be broken at Unix time ``seen``; of two limits, ``value`` tells
+    which one. It is ``""`` where no single pod does, or where that cannot be told yet, and ``None``
+    where ``rule`` cannot tell pods apart.
     """
-    held = _held(rule)
+    held = _held(rule, value)
     return None if held is None else _suspect(held, broken, seen)
 
 
 class _Held(NamedTuple):
     """What is counted, and up to which share of it is ``tolerated``.
 
-    Where there is a smallest healthy share, it is the events that are missing, and ``fewer`` of
+    Where the smallest healthy share is broken, it is the events that are missing, and ``fewer`` of
     what is measured are worse.
     """
 
@@ -79,16 +80,19 @@ class _Held(NamedTuple):
     fewer: bool
 
 
-def _held(rule: Rule) -> _Held | None:
-    """Return ``rule`` as a limit on a share of events, which add up over pods, if it is one."""
+def _held(rule: Rule, value: float) -> _Held | None:
+    """Return the limit that ``value`` breaks as one on a share of events, if it is one.
+
+    Shares of events add up over pods.
+    """
     if not isinstance(rule, Threshold):
         return None
     measure, (low, high) = rule.measure_of, rule.limits
     if isinstance(measure, EventMeasure):
-        fewer = high == math.inf
+        fewer = high == math.inf or value < low
         return _Held(measure, 1.0 - low if fewer else high, fewer)
     known = rule.latency_quantile
-    if known is None or rule.max is None:
+    if known is None or rule.max is None or value < low:
         return None
     # A quantile is below a bound just if all but so many of the requests are.
     slower = Latency(above=rule.max, buckets=known.buckets, unit=known.unit)
@@ -125,12 +129,15 @@ def _suspect(held: _Held, broken: Arrived, seen: float) -> str:
     return _name(target)
 
 
-def beside(rule: Rule, broken: Arrived, held: Arrived, seen: float) -> Beside | None:
+def beside(
+    rule: Rule, broken: Arrived, held: Arrived, seen: float, value: float = math.inf
+) -> Beside | None:
     """Return how an arm does that holds ``rule``, since the other was ``seen`` to break it.
 
-    It is ``None`` where ``rule`` counts no events.
+    ``value`` is that of the other, and tells which of two limits it breaks. It is ``None`` where
+    ``rule`` counts no events.
     """
-    limit = _held(rule)
+    limit = _held(rule, value)
     if limit is None:
         return None
     ours, theirs = (_counted(limit, one, since=seen) for one in (held, broken))

@@ -129,12 +129,36 @@ def test_a_mean_is_told_only_when_it_can_be(rule, noun, total, count, outcome):
         "count": counter(count, 100, 200, code="200"),
     }
     found = measure(rule, **answers)
+    if (rule, total, count) == (MEAN, "reset", "present"):
+        outcome = GONE  # times are never negative, but what is observed may be
     if isinstance(found, Missing):
         assert found.reason is outcome
         assert noun in found.why
     else:
         assert (found.value, found.samples) == (outcome, 100)
         assert found.breached == (rule is MEAN and outcome == 0.0)
+
+
+@pytest.mark.parametrize(
+    ("total", "count", "mean"),
+    [
+        ([1000, 990, 980], [100, 110, 120], None),
+        ([1000, 2, 4], [100, 10, 20], 0.2),
+        ([1000, 2, 1], [100, 10, 20], None),
+    ],
+)
+def test_a_sum_of_negative_observations_is_no_counter(total, count, mean):
+    """Where it falls it was not reset, unless the observations were counted anew as well.
+
+    Taken for a reset, each fall would add the whole sum: a mean of -1 would seem to be 98.
+    """
+    found = measure(MEAN, total=[series(total)], count=[series(count, code="200")])
+    if mean is None:
+        why = "the sum falls without a restart: some observations are negative; use promql"
+        assert found == Missing(GONE, why)
+    else:
+        assert isinstance(found, Measurement)
+        assert found.value == pytest.approx(mean)
 
 
 def test_a_pod_without_a_sum_is_no_part_of_a_mean():

@@ -198,6 +198,24 @@ def mean_of(
     return total / count, count
 
 
+def falls(answers: Answers) -> bool:
+    """Return whether a total falls at a scrape at which no count of its target falls."""
+    restarts = {
+        (series.target, at) for series in answers["count"] for at in _fallen(series).tolist()
+    }
+    return any(
+        (series.target, at) not in restarts
+        for series in answers["total"]
+        for at in _fallen(series).tolist()
+    )
+
+
+def _fallen(series: Series) -> Floats:
+    """Return the times at which a counter is lower than before."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(series.times[1:][np.diff(series.values) < 0.0])
+
+
 def _lags(answers: Answers, place: int, t: Tally) -> bool:
     """Return whether the total of a scrape target ends before a count of it that grew."""
     totals, last = len(answers["total"]), t.last_of(place).tolist()

@@ -10,7 +10,7 @@ from pydantic import StringConstraints
 from backstop.core import promql
 from backstop.core.flat import Floats, Indices
 from backstop.core.measurement import Missing, Question, Selector, UnknownReason, raw_samples
-from backstop.core.measures.measure import Value, ValueMeasure, mean_of, summed
+from backstop.core.measures.measure import Value, ValueMeasure, falls, mean_of, summed
 from backstop.core.tally import Answers, Tally
 from backstop.core.units import Unit
 
@@ -40,6 +40,9 @@ class Mean(ValueMeasure):
         found = mean_of(answers, place, t, "observations")
         if isinstance(found, Missing):
             return found
+        if falls(answers):
+            why = "the sum falls without a restart: some observations are negative; use promql"
+            return Missing(UnknownReason.NO_DATA, why)
         mean, count = found
         said = f"mean {mean:.4g} over {count:,.0f} observations"
         return Value(mean, said, samples=count)

@@ -5,7 +5,8 @@ lost. A watch event never replaces a status: what we wrote is newer than what th
 and what somebody else wrote is read when our next write is refused.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -275,11 +276,38 @@ def record_of(body: Mapping[str, Any], tenant_labels: Mapping[str, str]) -> Reco
 
 
 def parse_status(body: Mapping[str, Any]) -> ModelMonitorStatus:
-    """Return the status of ``body``; one that cannot be read counts as none."""
-    try:
-        return ModelMonitorStatus.model_validate(body.get("status") or {})
-    except ValidationError:
-        return ModelMonitorStatus()
+    """Return the status of ``body`` without the parts that cannot be read.
+
+    Another release may have written fields or values that this one does not know. What it does know
+    must not be lost with them, such as the weights from before a circuit was opened.
+    """
+    known = deepcopy(dict(body.get("status") or {}))
+    while True:
+        try:
+            return ModelMonitorStatus.model_validate(known)
+        except ValidationError as error:
+            gone: list[tuple[int | str, ...]] = []
+            # Backwards, as the places in a list change when one before them is gone.
+            for one in reversed(error.errors(include_url=False, include_input=False)):
+                place = one["loc"][:-1] if one["type"] == "missing" else one["loc"]
+                if not place:
+                    return ModelMonitorStatus()
+                if all(place[: len(dropped)] != dropped for dropped in gone):
+                    _drop(known, place)
+                    gone.append(place)
+
+
+def _drop(value: Any, place: Sequence[int | str]) -> None:
+    """Remove what is at ``place`` in ``value``, or as near to it as there is anything."""
+    first, *rest = place
+    inside = value[first]
+    if rest and isinstance(inside, dict | list):
+        try:
+            _drop(inside, rest)
+        except (LookupError, TypeError):
+            del value[first]
+    else:
+        del value[first]
 
 
 def understand(

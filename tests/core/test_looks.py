@@ -241,6 +241,19 @@ def test_a_series_that_ended_before_the_last_action_is_no_second_one():
     assert watcher.counts(value=[old, new]).verdict is B
 
 
+def test_a_series_that_has_ended_is_no_second_one():
+    """After a rollout the gauge of the pod that is gone does not hide the one of its successor.
+
+    The window holds both for a while; one that is still scraped is a second one.
+    """
+    watcher = Watcher(gauge(persistence={"breaches": 1, "looks": 1}))
+    old, new = series([1, 1, 1], start=T0 - 9), series([11, 11], start=T0 - 4, pod="b")
+    assert watcher.counts(value=[old, new]).verdict is B
+    assert watcher.counts(value=[old, new, series([2], start=T0 - 4, pod="c")]).reason == "BadQuery"
+    lately = series([1, 1, 1], start=T0 - 7)
+    assert watcher.counts(value=[lately, new]).reason == "BadQuery"
+
+
 # When a breach began
 
 

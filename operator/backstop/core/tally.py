@@ -37,6 +37,10 @@ _GONE: Final = 1.5
 """A target whose last scrape is this many intervals older than another's is gone."""
 
 
+_REPLACED: Final = 2.5
+"""A series whose last sample is this many intervals older than another's has ended."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Tally:
     """What was counted in a batch of answers.
@@ -77,11 +81,12 @@ class Tally:
         return self.summed[self.first_role[places] + role]
 
     def gauges(self, places: Indices) -> Floats:
-        """Return the newest value of the only series that counts of each of some answers.
+        """Return the newest value of the only series that is there of each of some answers.
 
         ``nan`` where there is not exactly one.
         """
-        counts = self.samples > 0
+        since = self.newest - _REPLACED * self.interval
+        counts = (self.samples > 0) & (self.last >= since[self.answer])
         answers = self.newest.size
         is_one = np.bincount(self.answer, counts, answers) == 1.0
         found = np.full(answers, np.nan)
@@ -91,6 +96,12 @@ class Tally:
     def of(self, place: int) -> Floats:
         """Return the increases of the series of one answer, role by role."""
         return self.increase[self.first_series[place] : self.first_series[place + 1]]
+
+    def there_of(self, place: int) -> NDArray[np.bool_]:
+        """Return which series of one answer count and have not ended, role by role."""
+        since = float(self.newest[place] - _REPLACED * self.interval[place])
+        there: NDArray[np.bool_] = self.samples_of(place) > 0
+        return there & (self.last_of(place) >= since)
 
     def samples_of(self, place: int) -> Indices:
         """Return how many samples count of each series of one answer, role by role."""

@@ -109,7 +109,7 @@ class Promql(ValueMeasure):
     def value(self, answers: Answers, place: int, t: Tally) -> Value | Missing:
         """Return the newest value; see :meth:`ValueMeasure.value`."""
         found = answers["value"]
-        counts = t.samples_of(place) if self.is_raw else [one.times.size for one in found]
+        counts = t.there_of(place) if self.is_raw else [one.times.size for one in found]
         series = [one for one, count in zip(found, counts, strict=True) if count]
         if not series:
             return Missing(UnknownReason.NO_DATA, "the expression returned no series")

@@ -213,3 +213,59 @@ def test_replicas_that_run_elsewhere_are_not_overlooked(broken: Cluster):
     )
     assert weights(broken)["simple"] == 100
     assert monitor(broken)["metadata"]["finalizers"] == HELD["finalizers"]
+
+
+SHIFTED = {
+    "observedGeneration": 1,
+    "candidate": {"service": "fraud-next", "weight": 25},
+    "shifted": [{"fraud": 75, "fraud-next": 25, "simple": 0}],
+}
+BEGUN = {
+    "observedGeneration": 1,
+    "action": {
+        "id": "1",
+        "step": "shiftTraffic",
+        "name": "over",
+        "state": "Planned",
+        "subject": "HTTPRoute/fraud",
+        "before": '{"0": {"fraud": 75, "fraud-next": 25, "simple": 0}}',
+        "after": '{"0": {"fraud": 20, "fraud-next": 80, "simple": 0}}',
+        "plannedAt": "2026-01-01T00:00:00Z",
+    },
+}
+
+
+@pytest.mark.parametrize("status", [SHIFTED, BEGUN])
+def test_what_a_runbook_has_shifted_is_put_back(cluster: Cluster, status: dict[str, Any]):
+    """Also where only the intent was written; the candidate keeps what it had before."""
+    cluster.monitor(metadata=deepcopy(HELD), status=deepcopy(status))
+    cluster.add(ROUTES, route(fraud=20, fraud_next=80, simple=0))
+    cluster.add(LEASES, {"metadata": {"name": "backstop"}, "spec": {}})
+    done = cluster.run("stand-down")
+    assert done.exit_code == 0, done.output
+    assert weights(cluster) == {"fraud": 75, "fraud-next": 25, "simple": 0}
+    assert "shifted" not in monitor(cluster)["status"] or not monitor(cluster)["status"]["shifted"]
+
+
+@pytest.mark.parametrize("more", [{}, {"shifted": SHIFTED["shifted"]}])
+def test_a_candidate_that_the_spec_names_no_more_gets_nothing(cluster: Cluster, more: Any):
+    """Its traffic goes to the target, whatever else is put back."""
+    known = {"observedGeneration": 1, "candidate": SHIFTED["candidate"], **more}
+    bare = {key: one for key, one in SPEC.items() if key != "candidate"}
+    cluster.monitor(metadata=deepcopy(HELD), status=known, spec=bare)
+    cluster.add(ROUTES, route(fraud=20, fraud_next=80, simple=0))
+    cluster.add(LEASES, {"metadata": {"name": "backstop"}, "spec": {}})
+    done = cluster.run("stand-down")
+    assert done.exit_code == 0, done.output
+    assert weights(cluster) == {"fraud": 100, "fraud-next": 0, "simple": 0}
+
+
+def test_a_trial_that_is_under_way_keeps_its_share(cluster: Cluster):
+    """Nothing was moved for mitigation: who removes Backstop decides what becomes of it."""
+    known = {"observedGeneration": 1, "candidate": SHIFTED["candidate"]}
+    cluster.monitor(metadata=deepcopy(HELD), status=known)
+    cluster.add(ROUTES, route(fraud=75, fraud_next=25, simple=0))
+    cluster.add(LEASES, {"metadata": {"name": "backstop"}, "spec": {}})
+    done = cluster.run("stand-down")
+    assert "demo/fraud: let go" in done.output
+    assert weights(cluster) == {"fraud": 75, "fraud-next": 25, "simple": 0}

@@ -205,7 +205,7 @@ class Canary:
         if action.step is StepKind.PROMOTE:
             self._adopt(view, action)
         else:
-            self.weights = dict(weights.from_text(action.after)[0])
+            self.weights = {**self.weights, **weights.from_text(action.after)[0]}
         self.done.append(action)
         self._crash_if("effect")
         self._write(journal.applied(view, action, self.now))

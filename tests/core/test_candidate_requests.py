@@ -1,11 +1,17 @@
 """What people ask of the candidate by annotation: pause, promote, abort."""
 
+from typing import Any
+
 import pytest
-from tests.core.canary import B, Canary, Crash, H, U, at, canary_spec
+from tests.core.build import deployment
+from tests.core.canary import B, Canary, Crash, H, U, at, canary_spec, with_steps
+from tests.core.world import World, world
 
+from backstop.api.modelmonitor import Mode
 from backstop.api.status import CircuitPhase, StepKind
+from backstop.core.requests import requests
 
-SHIFT, PROMOTE = StepKind.SHIFT_TRAFFIC, StepKind.PROMOTE
+SHIFT, PROMOTE, OPEN = StepKind.SHIFT_TRAFFIC, StepKind.PROMOTE, StepKind.OPEN_CIRCUIT
 
 
 # Pause
@@ -154,6 +160,40 @@ def test_abort_of_a_candidate_that_fails_ends_its_incident():
     assert (made.share, made.phase) == (0, "Aborted")
     assert made.status.incident is not None
     assert made.status.incident.resolved is not None
+
+
+def failing(**changes: Any) -> World:
+    """Return a world whose candidate has 25 % when the target begins to fail, and a fallback."""
+    rules = [{"fraud": 100, "fraud-next": 0, "simple": 0}]
+    made = world(candidate=with_steps(25, 100), rules=rules, **changes)
+    made.candidate = deployment("c1")
+    assert made.look(H, U) == [SHIFT]
+    made.requests = requests({"backstop.dev/candidate": "abort"})
+    return made.after(60)
+
+
+def test_an_abort_that_cannot_be_done_holds_back_no_mitigation():
+    """In an incident of the target it is tried every 15 s, and the circuit opens in between."""
+    made = failing()
+    made.refused = frozenset({SHIFT})
+    assert made.look(B, H) == [SHIFT, OPEN]
+    made = failing(fallback=None)
+    made.rules = [{"fraud": 75, "fraud-next": 25}]
+    made.refused = frozenset({SHIFT})
+    tried = [second for second in range(40) if SHIFT in made.after(1).look(B, H)]
+    assert tried == [0, 15, 30]
+
+
+def test_in_mode_approve_nobody_is_asked_whether_a_person_may_abort():
+    """Who may set the annotation may answer the question; it would hold back the circuit's."""
+    made = failing()
+    made.spec = made.spec.model_copy(update={"mode": Mode.APPROVE})
+    assert made.look(B, H) == [SHIFT]
+    assert made.status.candidate is not None
+    assert made.status.candidate.phase == "Aborted"
+    made.after(5).look(B, H)
+    assert made.status.approval is not None
+    assert made.status.approval.step is OPEN
 
 
 def test_abort_while_the_circuit_is_open_needs_no_write():

@@ -349,19 +349,19 @@ def test_what_moves_a_candidate_that_is_gone_changes_no_trial():
     assert trials.shifted(gone, gone.status, action(SHIFT), T0) == gone.status
 
 
-@pytest.mark.parametrize("parts", [50, 500, 2, 1])
-def test_what_an_incident_of_the_target_moves_is_the_new_step(parts: int):
-    """A runbook may give the candidate more; evidence is needed anew at what it has then.
+@pytest.mark.parametrize("parts", [100, 1000, 2, 1])
+def test_what_an_incident_of_the_target_takes_away_ends_the_step(parts: int):
+    """A runbook may take the candidate's traffic: its trial goes on from the first step.
 
     The status counts in percent, whatever the router's weights sum to.
     """
     trial = {"fingerprint": "c1", "since": T0, "weight": 1, "step_since": T0}
     known = status(incident=episode(), candidate=trial)
     held = view(verdict(), status=known, spec=canary_spec())
-    moved = action(SHIFT, after=f'{{"0": {{"fraud": {parts}, "fraud-next": {parts}}}}}')
+    moved = action(SHIFT, name="off", after=f'{{"0": {{"fraud": {parts}, "fraud-next": 0}}}}')
     after = trials.applied(held, known, moved, T0 + 5)
     assert after.candidate is not None
-    assert (after.candidate.weight, after.candidate.step_since) == (50, None)
+    assert (after.candidate.weight, after.candidate.step_since) == (0, None)
     assert after.candidate.phase is TrialPhase.TRIAL
     assert after.incident is not None
     assert (after.incident.mitigated is None, after.incident.resolved) == (False, None)

@@ -1,10 +1,11 @@
 """After an uninstall the status says so, and nothing of what was under way is left."""
 
 import pytest
-from tests.core.build import T0, status
+from tests.core.build import T0, action, status
 
 from backstop.api.conditions import ConditionType
-from backstop.api.status import CircuitPhase, ModelMonitorStatus
+from backstop.api.status import CircuitPhase, ModelMonitorStatus, StepKind
+from backstop.core import shifts
 from backstop.core.standing_down import stood_down
 
 EPISODE = {
@@ -44,3 +45,25 @@ def test_the_status_says_what_was_put_back_and_that_nobody_watches() -> None:
     assert after.why == "Backstop was uninstalled: nobody watches this model; weights put back"
     (ready,) = [one for one in after.conditions if one.type == ConditionType.READY]
     assert (ready.status, ready.reason, ready.message) == ("False", "StoodDown", after.why)
+
+
+BEFORE = [{"fraud": 75, "fraud-next": 25}]
+GIVEN = '{"0": {"fraud": 75, "fraud-next": 25}}'
+
+
+@pytest.mark.parametrize(
+    ("known", "found"),
+    [
+        ({}, None),
+        ({"circuit": {"phase": "Open", "restore": BEFORE}}, BEFORE),
+        ({"circuit": {"phase": "Open"}}, []),
+        ({"shifted": BEFORE}, BEFORE),
+        ({"action": action(StepKind.OPEN_CIRCUIT, before=GIVEN)}, BEFORE),
+        ({"action": action(StepKind.SHIFT_TRAFFIC, before=GIVEN, name="over")}, BEFORE),
+        ({"action": action(StepKind.SHIFT_TRAFFIC, before=GIVEN)}, None),
+        ({"action": action(StepKind.OPEN_CIRCUIT, before="{}"), "shifted": BEFORE}, BEFORE),
+    ],
+)
+def test_all_that_was_moved_for_mitigation_is_put_back(known, found) -> None:
+    """Also what is only about to be moved, but not the share of a trial."""
+    assert shifts.saved(status(**known)) == found

@@ -128,17 +128,20 @@ def test_a_candidate_that_leaves_the_spec_takes_its_trial_along():
     assert made.status.candidate is None
 
 
-def test_an_incident_of_a_candidate_that_left_the_spec_is_over():
-    """Nothing can clear its evidence any more, and there is nothing left to take traffic from."""
+def test_an_incident_of_a_candidate_that_left_the_spec_is_over_once_its_traffic_is_back():
+    """Nothing can clear its evidence any more; what is left to do is to take its traffic away."""
     made = on_trial()
     made.look(H, U)
     made.refused = frozenset({SHIFT})
     made.after(1).look(H, B)
-    assert made.status.incident is not None
-    assert made.status.incident.resolved is None
     made.spec = spec()
-    assert made.after(10).look(H) == []
-    assert made.status.incident.resolved is not None
+    made.after(10).look(H)
+    assert made.status.incident is not None
+    assert (made.status.incident.resolved, made.rules) == (None, TRIAL)
+    made.refused = frozenset()
+    assert made.after(15).look(H) == [SHIFT]
+    assert (made.status.incident.resolved is None, made.rules) == (False, START)
+    assert made.status.candidate is None
 
 
 def test_a_new_template_is_not_blamed_for_the_last_look_at_the_old_one():

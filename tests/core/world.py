@@ -230,7 +230,8 @@ class World:
         elif action.step not in weights.TRAFFIC_STEPS:
             self.restarted = action.id
         else:
-            self.rules = [dict(one) for one in weights.from_text(action.after).values()]
+            asked = weights.from_text(action.after).values()
+            self.rules = [{**rule, **one} for rule, one in zip(self.rules, asked, strict=True)]
         self.done.append(action)
         self._crash_if("effect")
         self._write(journal.applied(view, action, self.now))

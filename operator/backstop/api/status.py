@@ -68,13 +68,17 @@ class CircuitPhase(StrEnum):
 
 
 class TrialPhase(StrEnum):
-    """The state of the candidate's trial; `Promoting` lasts until the target runs its version."""
+    """The state of the candidate's trial; `Promoting` lasts until the target runs its version.
+
+    `Removed` lasts until the traffic of a candidate that is not in the spec any more is put back.
+    """
 
     TRIAL = "Trial"
     PAUSED = "Paused"
     PROMOTING = "Promoting"
     PROMOTED = "Promoted"
     ABORTED = "Aborted"
+    REMOVED = "Removed"
 
 
 class Finding(StrEnum):
@@ -272,6 +276,10 @@ class CandidateStatus(ApiModel):
     fingerprint: Fingerprint = ""
     """The pod template under trial; another template starts another trial."""
 
+    service: Name = ""
+    """The Service that leads to it, or the Deployment where replicas are the split; once another
+    one takes its place in the spec, the traffic that Backstop gave it is put back."""
+
     since: MicroTime | None = None
     """When its rollout was seen to be complete; what was measured before is no evidence."""
 
@@ -431,6 +439,10 @@ class ModelMonitorStatus(ApiModel):
 
     revisions: RevisionsStatus = RevisionsStatus()
     """Which revisions of the target are known to be what."""
+
+    shifted: RuleWeightList = Field(default_factory=list)
+    """The weights before a runbook gave the candidate more in an incident of the target, per
+    matching rule, by Service; they are put back once the target has recovered."""
 
     evidence_from: MicroTime | None = None
     """Only samples after this are evidence: the last action was taken on what came before."""

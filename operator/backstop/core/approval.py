@@ -48,14 +48,15 @@ def is_needed(view: View, step: Step) -> bool:
     """Return whether a person must approve ``step`` first.
 
     In mode Observe nothing is done, so nothing is asked. The step waitForApproval is one in any
-    other mode. In mode Approve so is each that changes something, but for those that only go on
-    with an open circuit that was approved: a probe, its end, and closing.
+    other mode. In mode Approve so is each that changes something, but for what a person has asked
+    for, and for those that only go on with what was approved: a probe, its end, closing, and
+    putting back what was shifted.
     """
     if view.spec.mode is Mode.OBSERVE:
         return False
     if step.kind is StepKind.WAIT_FOR_APPROVAL:
         return True
-    free = step.kind in _FREE or ends_probe(view, step.kind)
+    free = step.asked or step.back or step.kind in _FREE or ends_probe(view, step.kind)
     return view.spec.mode is Mode.APPROVE and not free
 
 

@@ -33,6 +33,7 @@ from backstop.core import (
     progression,
     revisions,
     runbook,
+    shifts,
     trials,
 )
 from backstop.core import episode as episodes
@@ -106,7 +107,7 @@ def _meanwhile(view: View, diagnosis: Diagnosis | None, waits: Permission) -> Pe
     view = replace(view, status=waits.status)
     episode = _on_target(view)
     step = breaker.next_step(view, episode, diagnosis) if episode is not None else None
-    permission = permit(view, step)
+    permission = permit(view, step or progression.removed(view))
     if permission.step is None:
         return waits
     waited_for = {"held": waits.status.held, "approval": waits.status.approval}
@@ -199,7 +200,7 @@ def _begin_or_resolve(view: View, diagnosis: Diagnosis | None) -> ModelMonitorSt
     if diagnosis is not None and _supersedes(diagnosis, episode):
         begun = episodes.begin(view.name, diagnosis, view.now, view.status.incident)
         return brakes.cooling(view.status).model_copy(update={"incident": begun})
-    if episode is not None and _is_over(view, episode):
+    if episode is not None and not view.status.shifted and _is_over(view, episode):
         resolved = episodes.resolve(episode, view.now)
         return view.status.model_copy(
             update={"incident": resolved, "evidence_from": resolved.resolved}
@@ -234,12 +235,15 @@ def _next_step(view: View, diagnosis: Diagnosis | None) -> Step | None:
         return asked
     episode = trials.incident(view)
     if episode is None:
-        return progression.next_step(view)
+        return progression.removed(view) or progression.next_step(view)
     if episode.arm is Arm.CANDIDATE:
-        return progression.abort(view, episode)
-    return runbook.next_step(view, episode, diagnosis) or breaker.next_step(
+        return progression.removed(view) or progression.abort(view, episode)
+    step = runbook.next_step(view, episode, diagnosis) or breaker.next_step(
         view, episode, diagnosis
     )
+    if step is None and view.status.shifted and _is_over(view, episode):
+        step = shifts.back(view, episode)
+    return step or progression.removed(view)
 
 
 def _carried_on(view: View, diagnosis: Diagnosis | None) -> ModelMonitorStatus:
@@ -248,7 +252,8 @@ def _carried_on(view: View, diagnosis: Diagnosis | None) -> ModelMonitorStatus:
     if episode is None:
         return view.status
     episode = runbook.advance(view, _learnt(episode, diagnosis))
-    return view.status.model_copy(update={"incident": episode})
+    status = view.status.model_copy(update={"incident": episode})
+    return shifts.seen(replace(view, status=status))
 
 
 def _settled(view: View, diagnosis: Diagnosis | None) -> ModelMonitorStatus:

@@ -5,7 +5,15 @@ unchanged sentence and the status need not be written again.
 """
 
 from backstop.api.modelmonitor import Mode
-from backstop.api.status import Arm, CircuitPhase, Episode, Severity, StepKind, Verdict
+from backstop.api.status import (
+    Arm,
+    CircuitPhase,
+    Episode,
+    Severity,
+    StepKind,
+    TrialPhase,
+    Verdict,
+)
 from backstop.core.episode import under_way
 from backstop.core.verdicts import overall
 from backstop.core.view import Step, View
@@ -56,12 +64,20 @@ def _phase(view: View, episode: Episode) -> str:
         return f"circuit open, {'rollback under way' if repairing else 'fallback answers'}"
     if phase is CircuitPhase.HALF_OPEN:
         return "circuit half-open, the target is being probed"
+    if view.status.shifted:
+        until = "until it recovers"
+        if view.spec.mode is Mode.OBSERVE:
+            until = "and is left so because the mode is Observe"
+        return f"incident under way, the candidate has traffic of the target {until}"
     if view.spec.mode is Mode.OBSERVE:
         return "incident under way, nothing is changed because the mode is Observe"
     return "incident under way, watching"
 
 
 def _without_incident(view: View) -> str:
+    trial = view.status.candidate
+    if trial is not None and trial.phase is TrialPhase.REMOVED:
+        return trial.why
     verdict = overall(view.look.verdicts, Arm.TARGET)
     if verdict is Verdict.HEALTHY:
         return f"no action: all signals of {view.spec.target.name} are healthy"

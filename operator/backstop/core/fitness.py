@@ -102,6 +102,8 @@ def _no_shift(view: View, step: RunbookStep) -> str:
     if view.services is None or view.services.candidate is None:
         return "the monitor names no candidate"
     more = step.shift_traffic is not None and step.shift_traffic.candidate_weight > 0
+    if more and view.status.circuit.phase is not CircuitPhase.CLOSED:
+        return "the circuit is open, and has the traffic"
     if more and overall(view.look.verdicts, Arm.CANDIDATE) is not Verdict.HEALTHY:
         return "the candidate is not known to be healthy"
     return ""

@@ -125,7 +125,8 @@ def _opened(
         seconds(view.spec.circuit.max_open_for),
         LONGEST_OPEN,
     )
-    restore = list(weights.from_text(action.before).values()) if first else circuit.restore
+    before = status.shifted or list(weights.from_text(action.before).values())
+    restore = before if first else circuit.restore
     opened = CircuitStatus.model_validate(
         {
             "phase": CircuitPhase.OPEN,
@@ -135,7 +136,7 @@ def _opened(
             "restore": restore,
         }
     )
-    return _mitigated(status.model_copy(update={"circuit": opened}), now)
+    return _mitigated(status.model_copy(update={"circuit": opened, "shifted": []}), now)
 
 
 def _probing(status: ModelMonitorStatus, now: float) -> ModelMonitorStatus:

@@ -22,7 +22,17 @@ from backstop.core import episode as episodes
 from backstop.core import leaving
 from backstop.core.promotion import swapped
 from backstop.core.requests import CandidateRequest
-from backstop.core.trials import ABORT, FINISH, LIVE, PROMOTE, action_id, incident, plan_of, wants
+from backstop.core.trials import (
+    ABORT,
+    FINISH,
+    LIVE,
+    PROMOTE,
+    REMOVE,
+    action_id,
+    incident,
+    plan_of,
+    wants,
+)
 from backstop.core.units import seconds
 from backstop.core.view import Memory, Step, View
 
@@ -179,9 +189,9 @@ def _has_adopted(view: View, trial: CandidateStatus) -> bool:
     return target.last_action == adopted or target.fingerprint == trial.fingerprint
 
 
-def _taken_away(view: View, trial: CandidateStatus, why: str) -> Step:
+def _taken_away(view: View, trial: CandidateStatus, why: str, *, asked: bool = False) -> Step:
     action = action_id(view, trial, StepKind.SHIFT_TRAFFIC, ABORT)
-    return Step(StepKind.SHIFT_TRAFFIC, action, f"{_name(view)} is aborted: {why}")
+    return Step(StepKind.SHIFT_TRAFFIC, action, f"{_name(view)} is aborted: {why}", asked=asked)
 
 
 def _name(view: View) -> str:
@@ -199,7 +209,9 @@ def _paced(view: View, step: Step | None) -> Step | None:
 def remember(view: View, step: Step | None) -> Memory:
     """Return the memory once ``step`` was asked for, whosever it is."""
     trial, memory = view.status.candidate, view.memory
-    if step is None or trial is None or step.of is not None or incident(view) is not None:
+    if step is None or trial is None or step.of is not None:
+        return memory
+    if incident(view) is not None and not step.asked:
         return memory
     return replace(memory, trial_asked=view.now, trial_action=step.action_id)
 
@@ -213,7 +225,16 @@ def requested(view: View) -> Step | None:
         return None
     if view.status.circuit.phase is not CircuitPhase.CLOSED or view.status.action is not None:
         return None
-    return _paced(view, _taken_away(view, trial, "a person asked for it"))
+    return _paced(view, _taken_away(view, trial, "a person asked for it", asked=True))
+
+
+def removed(view: View) -> Step | None:
+    """Return the step that puts back the traffic of a candidate that the spec names no more."""
+    trial = view.status.candidate
+    if trial is None or trial.phase is not TrialPhase.REMOVED or view.spec.mode is Mode.OBSERVE:
+        return None
+    action = action_id(view, trial, StepKind.SHIFT_TRAFFIC, REMOVE)
+    return _paced(view, Step(StepKind.SHIFT_TRAFFIC, action, trial.why, asked=True))
 
 
 def abort(view: View, episode: Episode) -> Step | None:

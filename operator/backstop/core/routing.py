@@ -1,7 +1,7 @@
 """Which router a monitor names, and which weights a step asks of it."""
 
 from backstop.api.modelmonitor import ModelMonitorSpec
-from backstop.api.status import StepKind, TrialPhase
+from backstop.api.status import ModelMonitorStatus, StepKind, TrialPhase
 from backstop.core import weights
 from backstop.core.facts import ObjectRef, RouteFacts
 from backstop.core.view import Step, View
@@ -39,20 +39,34 @@ def wanted_weights(view: View, step: Step, facts: RouteFacts) -> weights.RuleMap
     if services is None:
         return {}
     rules, grain = facts.rules, facts.grain
+    asked: weights.RuleMap
     match step.kind:
         case StepKind.OPEN_CIRCUIT:
-            return weights.open_circuit(rules, services, grain=grain)
+            asked = weights.open_circuit(rules, services, grain=grain)
         case StepKind.PROBE_CIRCUIT:
-            return weights.probe(rules, services, view.spec.circuit.probe_weight, grain=grain)
+            percent = view.spec.circuit.probe_weight
+            asked = weights.probe(rules, services, percent, grain=grain)
         case StepKind.CLOSE_CIRCUIT:
-            trial = view.status.candidate
-            return weights.close_circuit(
-                rules,
-                services,
-                view.status.circuit.restore,
-                without_candidate=trial is not None and trial.phase is TrialPhase.ABORTED,
-                grain=grain,
-            )
-    if step.candidate_weight:
-        return weights.start_trial(rules, services, step.candidate_weight, grain=grain)
-    return weights.end_trial(rules, services)
+            asked = _put_back(view, services, facts, view.status.circuit.restore)
+        case _ if step.back:
+            asked = _put_back(view, services, facts, view.status.shifted)
+        case _ if step.candidate_weight:
+            asked = weights.start_trial(rules, services, step.candidate_weight, grain=grain)
+        case _:
+            asked = weights.end_trial(rules, services)
+    return asked
+
+
+def is_off(status: ModelMonitorStatus) -> bool:
+    """Return whether the candidate gets no traffic when that of others is put back."""
+    trial = status.candidate
+    return trial is not None and trial.phase in {TrialPhase.ABORTED, TrialPhase.REMOVED}
+
+
+def _put_back(
+    view: View, services: weights.Services, facts: RouteFacts, before: list[dict[str, int]]
+) -> weights.RuleMap:
+    off = is_off(view.status)
+    return weights.close_circuit(
+        facts.rules, services, before, without_candidate=off, grain=facts.grain
+    )

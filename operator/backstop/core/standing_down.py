@@ -33,6 +33,7 @@ def stood_down(
         update={
             "incident": status.incident if episode is None else episodes.resolve(episode, now),
             "circuit": CircuitStatus(),
+            "shifted": [],
             "action": None,
             "approval": None,
             "held": "",

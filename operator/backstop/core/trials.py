@@ -19,10 +19,10 @@ from backstop.api.status import (
     TrialPhase,
 )
 from backstop.core import episode as episodes
-from backstop.core import leaving, weights
+from backstop.core import leaving, shifts, weights
 from backstop.core.requests import CandidateRequest
 from backstop.core.revisions import record_bad
-from backstop.core.view import View
+from backstop.core.view import View, parting
 
 LIVE: Final = frozenset({TrialPhase.TRIAL, TrialPhase.PAUSED, TrialPhase.PROMOTING})
 """The phases in which the candidate may have traffic."""
@@ -30,6 +30,7 @@ LIVE: Final = frozenset({TrialPhase.TRIAL, TrialPhase.PAUSED, TrialPhase.PROMOTI
 ABORT: Final = "abort"
 PROMOTE: Final = "promote"
 FINISH: Final = "finish"
+REMOVE: Final = "remove"
 
 _ANSWERED_ONCE: Final = frozenset({CandidateRequest.PROMOTE, CandidateRequest.ABORT})
 
@@ -40,9 +41,13 @@ def observe(view: View) -> CandidateStatus | None:
     A request counts for the trial that it was made in, so one that stands when a template is first
     seen is no request any more.
     """
+    trial, service = view.status.candidate or CandidateStatus(), _service(view)
+    if parting(view.spec, view.status):
+        return _removed(view, trial)
     if view.spec.candidate is None:
         return None
-    trial = view.status.candidate or CandidateStatus()
+    if trial.phase is TrialPhase.REMOVED or trial.service not in {"", service}:
+        trial = CandidateStatus()
     if view.candidate is not None and trial.fingerprint != view.candidate.fingerprint:
         wish = view.requests.candidate
         answered = wish if wish in _ANSWERED_ONCE else ""
@@ -51,7 +56,20 @@ def observe(view: View) -> CandidateStatus | None:
         )
     if trial.since is None and view.candidate is not None and view.candidate.rolled_out:
         trial = _changed(trial, since=view.now)
-    return _placed(view, _heard(view, trial))
+    return _placed(view, _heard(view, _changed(trial, service=service)))
+
+
+def _service(view: View) -> str:
+    return (view.services.candidate if view.services is not None else "") or ""
+
+
+def _removed(view: View, trial: CandidateStatus) -> CandidateStatus:
+    """Return the trial of a candidate that is named no more and has its traffic still."""
+    what = f"its traffic goes back to {view.spec.target.name}"
+    if view.spec.mode is Mode.OBSERVE:
+        what = "its traffic is left alone because the mode is Observe, and nobody watches it"
+    why = f"{trial.service} is not the monitor's candidate any more: {what}"
+    return _changed(trial, phase=TrialPhase.REMOVED, why=why[:300])
 
 
 def _changed(trial: CandidateStatus, **changes: Any) -> CandidateStatus:
@@ -165,7 +183,9 @@ def applied(
     if episode is not None and episode.mitigated is None:
         mitigated = Episode.model_validate({**dict(episode), "mitigated": now})
         status = status.model_copy(update={"incident": mitigated})
-    return shifted(view, status, action, now)
+    if shifts.is_back(view, action):
+        return shifts.put_back(view, status, action, now)
+    return shifts.shifted(view, status, action) or shifted(view, status, action, now)
 
 
 def shifted(
@@ -180,10 +200,14 @@ def shifted(
     if action.id == action_id(view, trial, StepKind.SHIFT_TRAFFIC, ABORT):
         answered = ABORT if wish is CandidateRequest.ABORT else trial.answered
         aborted = _changed(over, phase=TrialPhase.ABORTED, answered=answered)
+        status = status.model_copy(update={"shifted": []})
         return _with(_without_incident(status, now), aborted)
     if action.id == action_id(view, trial, StepKind.SHIFT_TRAFFIC, FINISH):
         done = _changed(over, phase=TrialPhase.PROMOTED)
         return _with(_without_incident(status, now), done)
+    if action.id == action_id(view, trial, StepKind.SHIFT_TRAFFIC, REMOVE):
+        gone: dict[str, Any] = {"candidate": None, "shifted": []}
+        return _without_incident(status, now).model_copy(update=gone)
     percent = _percent(view, trial, action)
     if percent is None:
         asked = weights.from_text(action.after)
@@ -227,6 +251,7 @@ def _shifted_in_incident(
 ) -> ModelMonitorStatus:
     """Return the status once an incident has moved the traffic; its own ends the trial."""
     trial = _changed(trial, weight=percent, step_since=None)
+    status = status.model_copy(update={"shifted": []})
     episode = episodes.under_way(status)
     if episode is None or episode.arm is not Arm.CANDIDATE:
         return _with(status, trial)

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from backstop.api.modelmonitor import ModelMonitorSpec
 from backstop.api.runbook import Causes, RunbookStep
-from backstop.api.status import Arm, ModelMonitorStatus, StepKind
+from backstop.api.status import Arm, CircuitPhase, ModelMonitorStatus, StepKind
 from backstop.core.facts import ConfigurationChange, JobFacts, RouteFacts, WorkloadFacts
 from backstop.core.fleet import Fleet
 from backstop.core.inquiry import SignalKey
@@ -79,21 +79,40 @@ def default_prediction_service(monitor: str) -> str:
     return f"{monitor}-default-prediction"
 
 
+def parting(spec: ModelMonitorSpec, status: ModelMonitorStatus) -> str:
+    """Return the Service of a candidate that ``spec`` names no more while it has traffic of ours.
+
+    "" where there is none, as while the circuit is not closed, when no candidate has any.
+    """
+    trial = status.candidate
+    if trial is None or not trial.service or spec.traffic is None:
+        return ""
+    named = {spec.target.service, spec.candidate.service if spec.candidate else None}
+    if spec.traffic.replica_ratio is not None:
+        named = {spec.target.name, spec.candidate.name if spec.candidate else None}
+    if trial.service in named or status.circuit.phase is not CircuitPhase.CLOSED:
+        return ""
+    begun = status.action is not None and status.action.step is StepKind.SHIFT_TRAFFIC
+    return trial.service if trial.weight or begun or status.shifted else ""
+
+
 def services(monitor: str, spec: ModelMonitorSpec, status: ModelMonitorStatus) -> Services | None:
     """Return the Services that ``spec`` names, or ``None`` where it names no route.
 
     A fallback that was taken out of the spec, or exchanged, while it still answers is named until
-    it no longer does, so that its traffic can be put back.
+    it no longer does, so that its traffic can be put back; so is a candidate.
     """
     if spec.traffic is None:
         return None
     if spec.traffic.replica_ratio is not None:
         # Without a router, Deployments themselves stand for their pods.
         other = spec.candidate.name if spec.candidate else None
+        other = parting(spec, status) or other
         return Services(target=spec.target.name, candidate=other, fallback=None)
     if spec.target.service is None:
         return None
     candidate = spec.candidate.service if spec.candidate else None
+    candidate = parting(spec, status) or candidate
     fallback = None
     if spec.fallback is not None:
         fallback = spec.fallback.service or default_prediction_service(monitor)
@@ -110,7 +129,8 @@ class Step:
     """One thing to do now, and why.
 
     ``candidate_weight`` (percent) belongs to shiftTraffic. ``of`` is the runbook's step that asks
-    for it, ``None`` where the breaker or the progression does.
+    for it, ``None`` where the breaker or the progression does. ``asked`` says that a person has
+    asked for it, ``back`` that it puts back what a runbook has shifted.
     """
 
     kind: StepKind
@@ -118,6 +138,8 @@ class Step:
     why: str
     candidate_weight: int = 0
     of: RunbookStep | None = None
+    asked: bool = False
+    back: bool = False
 
 
 @dataclass(frozen=True, slots=True)

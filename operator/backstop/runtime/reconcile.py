@@ -22,7 +22,7 @@ from backstop.core.evidence import without_answered
 from backstop.core.facts import RouteFacts, WorkloadFacts
 from backstop.core.samples import Reading
 from backstop.core.verdicts import Look
-from backstop.core.view import Decision, Step, View
+from backstop.core.view import Decision, Step, View, parting
 from backstop.ports import Clock, ConflictError, ForbiddenError, NotFoundError, OutsideError
 from backstop.runtime import incident_metrics
 from backstop.runtime.act import Actor, StoppedError, Write
@@ -35,6 +35,7 @@ from backstop.runtime.publish import Publisher
 from backstop.runtime.record import FINALIZER, Record
 from backstop.runtime.restore import put_back
 from backstop.runtime.rights import Rights
+from backstop.runtime.runbooks import Known
 from backstop.runtime.survey import Survey, Surveyor
 
 _LOG = structlog.get_logger(__name__)
@@ -121,7 +122,7 @@ class Reconciler:
         problems = [*await self._hold(record), *await self.responders.ensure(record)]
         problems.extend([runbook.problem] if runbook.problem else [])
         problems.extend(self.rights.problems(record, runbook.steps))
-        around = await self.surveyor.survey(record, runbook)
+        around = await self._survey(record, runbook)
         if around.route is not None and record.services is not None:
             record.weight = weights.candidate_share(around.route.rules, record.services)
         try:
@@ -137,6 +138,24 @@ class Reconciler:
         problems = [*around.problems, *problems, *metric_problems(seen.verdicts)]
         await self._show(record, decision.status, problems)
         return self._next(record, seen, decision)
+
+    async def _survey(self, record: Record, runbook: Known) -> Survey:
+        """Look around, and forget a candidate of before that the router does not list any more.
+
+        It has no traffic to put back, and must not keep that of others from being moved.
+        """
+        around = await self.surveyor.survey(record, runbook)
+        if around.route is not None or record.spec is None:
+            return around
+        known = record.status
+        if not parting(record.spec, known):
+            return around
+        record.status = known.model_copy(update={"candidate": None})
+        without = await self.surveyor.survey(record, runbook)
+        if without.route is None:
+            record.status = known
+            return around
+        return without
 
     async def _show_stopped(self, record: Record, why: str, problems: list[Problem]) -> float:
         status = record.status.model_copy(update={"held": why[:300], "why": f"held: {why}"[:1024]})

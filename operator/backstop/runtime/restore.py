@@ -1,11 +1,13 @@
-"""Putting traffic back as it was before a circuit opened, because nobody will watch any more.
+"""Putting traffic back as it was before it was moved, because nobody will watch any more.
 
 Idempotent: what is back already is written once more, under the version that was read.
 """
 
 from backstop.api.modelmonitor import OnDelete
-from backstop.api.status import CircuitPhase, StepKind
-from backstop.core import weights
+from backstop.api.status import CircuitPhase
+from backstop.core import shifts, weights
+from backstop.core.routing import is_off
+from backstop.core.view import parting
 from backstop.ports import InvalidError, NotFoundError, Traffic
 from backstop.runtime.record import Record
 
@@ -13,33 +15,33 @@ from backstop.runtime.record import Record
 async def put_back(record: Record, traffic: Traffic) -> str:
     """Give traffic back to those who had it, and return what was done, ``""`` for nothing.
 
+    That is what an open circuit or a runbook has moved, and what a candidate still has that the
+    spec names no more.
+
     Raises:
         OutsideError: the route could not be read or written, or is not known any more.
     """
-    services, ref = record.services, record.route
-    planned = record.status.action
-    opening = planned is not None and planned.step is StepKind.OPEN_CIRCUIT
-    moved = opening or record.status.circuit.phase is not CircuitPhase.CLOSED
-    if not moved or (record.spec is not None and record.spec.on_delete is OnDelete.LEAVE):
+    services, ref, status = record.services, record.route, record.status
+    moved = shifts.saved(status)
+    gone = record.spec is not None and bool(parting(record.spec, status))
+    left = record.spec is not None and record.spec.on_delete is OnDelete.LEAVE
+    if left or (moved is None and not gone):
         return ""
     if services is None or ref is None:
-        raise InvalidError("the circuit is open, and the spec names no router that can be read")
+        is_open = status.circuit.phase is not CircuitPhase.CLOSED
+        what = "the circuit is open" if is_open else "traffic is shifted"
+        raise InvalidError(f"{what}, and the spec names no router that can be read")
     try:
         facts = await traffic.read(ref, services)
         if not facts.rules:
             names = " and ".join(sorted(services.named))
             raise InvalidError(f"{ref} has no rule that lists {names}")
-        saved = record.status.circuit.restore
-        if not saved and planned is not None and opening:
-            saved = list(weights.from_text(planned.before).values())
-        trial = record.status.candidate
-        asked = weights.close_circuit(
-            facts.rules,
-            services,
-            saved,
-            without_candidate=trial is not None and trial.phase == "Aborted",
-            grain=facts.grain,
-        )
+        asked = weights.end_trial(facts.rules, services)
+        if moved is not None:
+            off = gone or is_off(status)
+            asked = weights.close_circuit(
+                facts.rules, services, moved, without_candidate=off, grain=facts.grain
+            )
         await traffic.write(facts, asked)
     except NotFoundError:
         return ""

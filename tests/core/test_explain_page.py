@@ -162,6 +162,10 @@ def test_candidate_tells_its_step_and_why():
     bare = spec(candidate=CANDIDATE)
     assert section("Candidate", spec=bare, status=status(candidate={})) == ["fraud-next: Trial"]
     assert section("Candidate", spec=bare) == []
+    gone = {"phase": "Removed", "service": "next", "weight": 5, "why": "its traffic goes back"}
+    assert section("Candidate", status=status(candidate=gone)) == [
+        "next: Removed at 5 %: its traffic goes back"
+    ]
     assert section("Candidate", status=status(candidate={})) == []
 
 

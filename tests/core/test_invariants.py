@@ -28,6 +28,7 @@ from backstop.api.status import (
 )
 from backstop.core import weights
 from backstop.core.episode import under_way
+from backstop.core.facts import WorkloadFacts
 from backstop.core.units import seconds
 
 H, B, U = Verdict.HEALTHY, Verdict.BREACHED, Verdict.UNKNOWN
@@ -78,6 +79,7 @@ class Machine(Happenings):
         self.world.rules = [dict(names) for _ in range(rules)]
         self.releases = 0
         self.before_opening: list[dict[str, int]] = []
+        self.opened_with: WorkloadFacts | None = None
         self.rollbacks: dict[str, set[str]] = {}
         self.blamed: dict[str, str] = {}
 
@@ -183,15 +185,17 @@ class Machine(Happenings):
             self._did_shift(known)
         if action.step is OPEN and known.circuit.phase is CircuitPhase.CLOSED:
             self.before_opening = list(weights.from_text(action.before).values())
+            self.opened_with = self.world.candidate
         if action.step is CLOSE:
             planned = known if known.action else self.world.status
             put_back = list(weights.from_text(action.after).values())
-            assert put_back == self._as_before(planned.candidate)
+            assert put_back in self._as_before(planned.candidate)
 
     def _did_shift(self, known: ModelMonitorStatus) -> None:
         """Check that a candidate is aborted for its own fault, not for that of another template."""
         trial, candidate = self.world.status.candidate, self.world.candidate
-        if trial is None or trial.phase is TrialPhase.TRIAL or known.action is not None:
+        over = trial is not None and trial.phase not in {TrialPhase.TRIAL, TrialPhase.REMOVED}
+        if trial is None or not over or known.action is not None:
             return
         assert known.candidate is not None
         assert candidate is not None
@@ -200,16 +204,18 @@ class Machine(Happenings):
         if told is not None and told.arm is Arm.CANDIDATE:
             assert self.blamed[told.name] == candidate.fingerprint
 
-    def _as_before(self, trial: CandidateStatus | None) -> list[dict[str, int]]:
-        aborted = trial is not None and trial.phase is TrialPhase.ABORTED
-        put_back = []
-        for one in self.before_opening:
-            rule_weights = dict(one)
-            if aborted:
-                rule_weights["fraud"] += rule_weights["fraud-next"]
-                rule_weights["fraud-next"] = 0
-            put_back.append(rule_weights)
-        return put_back
+    def _as_before(self, trial: CandidateStatus | None) -> list[list[dict[str, int]]]:
+        """Return what may be put back: nothing to a candidate aborted or of another template."""
+        if trial is None:
+            return [self.before_opening]
+        without = [
+            {**one, "fraud": one["fraud"] + one["fraud-next"], "fraud-next": 0}
+            for one in self.before_opening
+        ]
+        if trial.phase is TrialPhase.ABORTED:
+            return [without]
+        other = self.opened_with != self.world.candidate
+        return [self.before_opening, without] if other else [self.before_opening]
 
     # What always holds
 

@@ -142,13 +142,27 @@ def test_in_observe_nothing_is_given():
     assert made.why == "without traffic: the mode is Observe, so its traffic is left alone"
 
 
-@pytest.mark.parametrize("gone", [None, deployment("c1", ready=0)])
-def test_a_candidate_without_pods_goes_no_further(gone):
+def test_a_candidate_that_cannot_be_read_goes_no_further():
     """Nor is its trial over."""
     made = at(1)
-    made.workloads["fraud-next"] = gone
+    made.workloads["fraud-next"] = None
     assert made.after(61).look() == []
     assert made.why == "at 1 %: it has no ready pod"
+
+
+@pytest.mark.parametrize("steps", [(1,), (1, 50, 100)])
+@pytest.mark.parametrize("wish", ["", "pause"])
+def test_a_candidate_whose_pods_are_gone_gives_its_traffic_back(steps, wish: str):
+    """Nobody answers what is sent there, and no signal counts it; it begins again with its pods."""
+    made = at(*steps).asks(wish)
+    made.workloads["fraud-next"] = deployment("c1", ready=0)
+    assert made.after(5).look(U, U, compared=U) == [SHIFT]
+    assert made.done[-1].why == "no pod of fraud-next is ready: its traffic goes back to fraud"
+    assert made.share == 0
+    assert made.after(60).look(H, U, compared=U) == []
+    made.asks("").workloads["fraud-next"] = deployment("c1")
+    assert made.after(60).look(H, U, compared=U) == [SHIFT]
+    assert made.share == 1
 
 
 def test_a_failing_target_holds_the_candidate():
@@ -269,10 +283,16 @@ def test_a_candidate_that_fails_loses_its_traffic_at_any_step(steps):
 
 
 def test_another_template_begins_at_the_first_step():
-    """Whatever the one before had reached."""
-    made = at(1, 50)
+    """Whatever the one before had reached: that goes back first, ready or not, paused or not."""
+    made = at(1, 50).asks("pause")
     made.release("c2").after(5)
     assert made.look() == [SHIFT]
+    assert made.done[-1].why == (
+        "fraud-next has another template, whose trial begins at the first step: its traffic goes"
+        " back to fraud"
+    )
+    assert made.share == 0
+    assert made.asks("").look() == [SHIFT]
     assert made.share == 1
     assert made.status.candidate is not None
     assert (made.status.candidate.step, made.status.candidate.phase) == (0, TrialPhase.TRIAL)

@@ -71,6 +71,21 @@ def test_a_fault_right_after_the_promotion_is_blamed_on_the_release():
     assert ROLLBACK in asked
 
 
+def test_a_promotion_that_does_not_end_says_what_to_do():
+    """The candidate goes on serving; who waits for the target must learn that it will not come."""
+    made = proven()
+    made.look(U, H, compared=U)
+    made.after(601).look(U, H, compared=U)
+    assert made.why == (
+        "at 100 %: fraud has not taken over its version within 10m: look at its rollout"
+    )
+    made.release("v9", workload="fraud").after(1).look(U, H, compared=U)
+    assert made.why == (
+        "at 100 %: fraud runs another version by now: abort, or release this one there"
+    )
+    assert made.share == 100
+
+
 def test_a_pause_holds_the_traffic_where_it_is():
     """Also when the target already runs the version."""
     made = proven()

@@ -10,6 +10,7 @@ from tests.core.world import Crash, World, world
 from backstop.api.modelmonitor import ModelMonitorSpec
 from backstop.api.status import CircuitPhase, StepKind, TrialPhase, Verdict
 from backstop.core.fleet import Fleet
+from backstop.core.requests import requests
 from backstop.core.view import services
 
 H, B, U = Verdict.HEALTHY, Verdict.BREACHED, Verdict.UNKNOWN
@@ -118,7 +119,7 @@ def test_a_candidate_that_comes_back_begins_a_new_trial():
     assert made.status.candidate.phase is TrialPhase.REMOVED
     made.refused = frozenset()
     made.spec, made.candidate = spec(candidate=with_steps(5, 100)), deployment("c1")
-    assert made.after(30).look(H, H) == [SHIFT]
+    assert made.after(30).look(H, H) == [SHIFT, SHIFT]
     assert made.rules == [{**START, "fraud": 95, "fraud-next": 5}]
 
 
@@ -186,6 +187,45 @@ def test_an_open_circuit_has_its_traffic_and_does_not_give_it_back():
     assert made.status.circuit.phase is CircuitPhase.CLOSED
     assert made.rules == [START]
     assert made.after(60).look(H) == []
+
+
+@pytest.mark.parametrize("wish", ["", "abort"])
+def test_a_template_that_comes_behind_an_open_circuit_gets_nothing_when_it_closes(wish: str):
+    """What the circuit has saved was given to the one before."""
+    made = on_trial()
+    assert made.look(B, H) == [OPEN]
+    made.requests = requests({"backstop.dev/candidate": wish})
+    made.after(1).look(U, U)
+    made.candidate = deployment("c2", ready=0)
+    made.after(1).look(U, U)
+    made.after(61).look(U, U)
+    made.after(61).look(H, U)
+    assert made.status.circuit.phase is CircuitPhase.CLOSED
+    assert made.rules == [START]
+
+
+def test_a_candidate_that_is_exchanged_behind_an_open_circuit_is_another_one():
+    """Whatever its template; and what the circuit has saved goes to the target."""
+    made = on_trial()
+    assert made.look(B, H) == [OPEN]
+    made.spec, made.candidate = third(), deployment("c1", ready=0)
+    made.after(1).look(U, U)
+    trial = made.status.candidate
+    assert trial is not None
+    assert (trial.service, trial.weight) == ("fraud-third", 0)
+    made.after(61).look(U, U)
+    made.after(61).look(H, U)
+    assert made.rules == [START]
+
+
+def test_a_candidate_that_cannot_be_read_still_gives_back_what_the_one_before_had():
+    """What is to be put back is not forgotten for want of facts."""
+    made = on_trial()
+    made.candidate, made.refused = deployment("c2"), frozenset({SHIFT})
+    made.look(H, H)
+    made.candidate, made.refused = None, frozenset()
+    assert made.after(30).look(H, U) == [SHIFT]
+    assert made.rules == [START]
 
 
 @pytest.mark.parametrize(

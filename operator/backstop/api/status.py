@@ -70,7 +70,8 @@ class CircuitPhase(StrEnum):
 class TrialPhase(StrEnum):
     """The state of the candidate's trial; `Promoting` lasts until the target runs its version.
 
-    `Removed` lasts until the traffic of a candidate that is not in the spec any more is put back.
+    `Removed` lasts until traffic is put back: of a candidate that is not in the spec any more, has
+    another template, or no ready pod.
     """
 
     TRIAL = "Trial"

@@ -19,6 +19,7 @@ from backstop.api.status import (
     Episode,
     ModelMonitorStatus,
     StepKind,
+    TrialPhase,
     Verdict,
 )
 from backstop.core import step_words
@@ -193,6 +194,9 @@ def _circuit(seen: Seen) -> Iterator[str]:
 
 def _candidate(seen: Seen) -> Iterator[str]:
     trial, candidate = seen.status.candidate, seen.spec.candidate
+    if trial is not None and trial.phase is TrialPhase.REMOVED:
+        yield f"{trial.service}: {trial.phase} at {trial.weight or 0} %: {trial.why}"
+        return
     if trial is None or candidate is None:
         return
     plan = candidate.progression

@@ -30,11 +30,12 @@ from backstop.core.trials import (
     REMOVE,
     action_id,
     incident,
+    is_ready,
     plan_of,
     wants,
 )
 from backstop.core.units import seconds
-from backstop.core.view import Memory, Step, View
+from backstop.core.view import Memory, Step, View, parting
 
 ASK_AGAIN: Final = 15.0
 """Seconds until a step of the progression that could not be taken is tried again."""
@@ -57,7 +58,7 @@ def advance(view: View) -> ModelMonitorStatus:
 def _may_swap(view: View, plan: Progression, trial: CandidateStatus) -> bool:
     swaps = plan.promotion is Promotion.SWAP_ROLES and trial.phase is TrialPhase.TRIAL
     known = view.target is not None and trial.since is not None
-    return swaps and known and _is_ready(view) and _may_leave(view, plan, trial, last=True)
+    return swaps and known and is_ready(view) and _may_leave(view, plan, trial, last=True)
 
 
 def _may_leave(view: View, plan: Progression, trial: CandidateStatus, *, last: bool) -> bool:
@@ -102,14 +103,24 @@ def _held(view: View) -> str:
 def _waits(view: View, plan: Progression, trial: CandidateStatus) -> str:
     """Return what the progression waits for."""
     if trial.phase is TrialPhase.PROMOTING:
-        return leaving.fault(view) or f"{view.spec.target.name} is taking over its version"
-    if not _is_ready(view):
+        return leaving.fault(view) or _takes_over(view, plan, trial)
+    if not is_ready(view):
         return "it has no ready pod"
     if not leaving.is_under_way(plan, trial):
         return leaving.fault(view) or "it is about to get its first traffic"
     if not leaving.is_last(plan, trial) or leaving.may_promote(view, plan, trial):
         return leaving.hindrance(view, plan, trial) or "the evidence lets it go on"
     return leaving.no_promotion(view, plan) or "its last step"
+
+
+def _takes_over(view: View, plan: Progression, trial: CandidateStatus) -> str:
+    """Return how far the target has come with the candidate's version."""
+    name = view.spec.target.name
+    if view.target is not None and view.target.rolled_out and not _has_adopted(view, trial):
+        return f"{name} runs another version by now: abort, or release this one there"
+    if trial.step_since and view.now >= trial.step_since.timestamp() + seconds(plan.max_time):
+        return f"{name} has not taken over its version within {plan.max_time}: look at its rollout"
+    return f"{name} is taking over its version"
 
 
 def next_step(view: View) -> Step | None:
@@ -136,15 +147,8 @@ def _is_free(view: View) -> bool:
     return closed and asked and acts and incident(view) is None
 
 
-def _is_ready(view: View) -> bool:
-    """Return whether somebody would answer; where pods are the split, they come with it."""
-    if view.candidate is None:
-        return False
-    return view.candidate.ready > 0 or (view.route is not None and view.route.piecemeal)
-
-
 def _onward(view: View, plan: Progression, trial: CandidateStatus) -> Step | None:
-    if not _is_ready(view) or leaving.fault(view):
+    if not is_ready(view) or leaving.fault(view):
         return None
     if wants(view, trial, CandidateRequest.PROMOTE) and not leaving.is_last(plan, trial):
         return _given(view, trial, plan.steps[-1], "asked to go on to the last step")
@@ -211,7 +215,8 @@ def remember(view: View, step: Step | None) -> Memory:
     trial, memory = view.status.candidate, view.memory
     if step is None or trial is None or step.of is not None:
         return memory
-    if incident(view) is not None and not step.asked:
+    own = step.asked or trial.phase is TrialPhase.REMOVED
+    if incident(view) is not None and not own:
         return memory
     return replace(memory, trial_asked=view.now, trial_action=step.action_id)
 
@@ -234,7 +239,8 @@ def removed(view: View) -> Step | None:
     if trial is None or trial.phase is not TrialPhase.REMOVED or view.spec.mode is Mode.OBSERVE:
         return None
     action = action_id(view, trial, StepKind.SHIFT_TRAFFIC, REMOVE)
-    return _paced(view, Step(StepKind.SHIFT_TRAFFIC, action, trial.why, asked=True))
+    asked = bool(parting(view.spec, view.status))
+    return _paced(view, Step(StepKind.SHIFT_TRAFFIC, action, trial.why, asked=asked))
 
 
 def abort(view: View, episode: Episode) -> Step | None:

@@ -42,17 +42,20 @@ def observe(view: View) -> CandidateStatus | None:
     seen is no request any more.
     """
     trial, service = view.status.candidate or CandidateStatus(), _service(view)
-    if parting(view.spec, view.status):
-        return _removed(view, trial)
+    why = _ends(view, trial)
+    if why:
+        return _removed(view, trial, why)
     if view.spec.candidate is None:
         return None
+    # What the circuit puts back is not for a template that has not been given it.
+    weight = None if trial.weight is None else 0
     if trial.phase is TrialPhase.REMOVED or trial.service not in {"", service}:
-        trial = CandidateStatus()
+        trial = CandidateStatus(weight=weight)
     if view.candidate is not None and trial.fingerprint != view.candidate.fingerprint:
         wish = view.requests.candidate
         answered = wish if wish in _ANSWERED_ONCE else ""
-        trial = _changed(
-            CandidateStatus(), fingerprint=view.candidate.fingerprint, answered=answered
+        trial = CandidateStatus(
+            fingerprint=view.candidate.fingerprint, answered=answered, weight=weight
         )
     if trial.since is None and view.candidate is not None and view.candidate.rolled_out:
         trial = _changed(trial, since=view.now)
@@ -63,13 +66,37 @@ def _service(view: View) -> str:
     return (view.services.candidate if view.services is not None else "") or ""
 
 
-def _removed(view: View, trial: CandidateStatus) -> CandidateStatus:
-    """Return the trial of a candidate that is named no more and has its traffic still."""
+def _ends(view: View, trial: CandidateStatus) -> str:
+    """Return why what Backstop gave on trial is to be put back, as it is of another version now.
+
+    Or of none: a candidate whose pods are gone answers nobody, whatever its signals say last.
+    """
+    if parting(view.spec, view.status):
+        return f"{trial.service} is not the monitor's candidate any more"
+    on_trial = trial.phase in LIVE or trial.phase is TrialPhase.REMOVED
+    closed, found = view.status.circuit.phase is CircuitPhase.CLOSED, view.candidate
+    if not (trial.weight and trial.service and on_trial and closed):
+        return ""
+    if found is not None and trial.fingerprint != found.fingerprint:
+        return f"{trial.service} has another template, whose trial begins at the first step"
+    if found is not None and not is_ready(view):
+        return f"no pod of {trial.service} is ready"
+    return "" if trial.phase in LIVE else f"{trial.service} is tried anew"
+
+
+def is_ready(view: View) -> bool:
+    """Return whether somebody would answer; where pods are the split, they come with it."""
+    if view.candidate is None:
+        return False
+    return view.candidate.ready > 0 or (view.route is not None and view.route.piecemeal)
+
+
+def _removed(view: View, trial: CandidateStatus, because: str) -> CandidateStatus:
+    """Return the trial that is over, and whose traffic is still to be put back."""
     what = f"its traffic goes back to {view.spec.target.name}"
     if view.spec.mode is Mode.OBSERVE:
         what = "its traffic is left alone because the mode is Observe, and nobody watches it"
-    why = f"{trial.service} is not the monitor's candidate any more: {what}"
-    return _changed(trial, phase=TrialPhase.REMOVED, why=why[:300])
+    return _changed(trial, phase=TrialPhase.REMOVED, why=f"{because}: {what}"[:300])
 
 
 def _changed(trial: CandidateStatus, **changes: Any) -> CandidateStatus:

@@ -189,6 +189,18 @@ def test_an_open_circuit_has_its_traffic_and_does_not_give_it_back():
     assert made.after(60).look(H) == []
 
 
+def test_a_candidate_that_comes_back_behind_an_open_circuit_gets_nothing_when_it_closes():
+    """It left the spec meanwhile, so it begins again as any other."""
+    made = on_trial()
+    assert made.look(B, H) == [OPEN]
+    without(made).after(1).look(U)
+    made.spec, made.candidate = spec(candidate=with_steps(25, 100)), deployment("c1", ready=0)
+    made.after(61).look(U, U)
+    made.after(61).look(H, U)
+    assert made.status.circuit.phase is CircuitPhase.CLOSED
+    assert made.rules == [START]
+
+
 @pytest.mark.parametrize("wish", ["", "abort"])
 def test_a_template_that_comes_behind_an_open_circuit_gets_nothing_when_it_closes(wish: str):
     """What the circuit has saved was given to the one before."""
@@ -212,7 +224,7 @@ def test_a_candidate_that_is_exchanged_behind_an_open_circuit_is_another_one():
     made.after(1).look(U, U)
     trial = made.status.candidate
     assert trial is not None
-    assert (trial.service, trial.weight) == ("fraud-third", 0)
+    assert (trial.service, trial.weight) == ("fraud-third", None)
     made.after(61).look(U, U)
     made.after(61).look(H, U)
     assert made.rules == [START]

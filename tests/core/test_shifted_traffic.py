@@ -137,6 +137,17 @@ def test_an_open_circuit_is_not_undone_by_a_shift():
     assert made.status.incident.steps[-1].why == "the circuit is open, and has the traffic"
 
 
+def test_a_shift_that_is_tried_again_must_still_be_right():
+    """The circuit opened in between: its traffic stays with the fallback."""
+    made = world(candidate=CANDIDATE, rules=[BEFORE], runbook={"infrastructure": [OVER, ASIDE]})
+    made.candidate, made.refused = deployment("c1"), frozenset({SHIFT})
+    made.look(H, H)
+    assert made.after(1).look(B, H) == [SHIFT, OPEN]
+    made.refused = frozenset()
+    assert made.after(20).look(U, H) == []
+    assert made.rules == [{"fraud": 0, "fraud-next": 0, "simple": 100}]
+
+
 def test_taking_the_candidates_traffic_away_is_not_put_back():
     """The target has what is its own; the trial begins again at its first step, on evidence."""
     made = shifted(first=OFF)

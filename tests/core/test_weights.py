@@ -287,3 +287,17 @@ BEFORE, AFTER = {0: {"fraud": 3, "next": 1}}, {0: {"fraud": 1, "next": 3}}
 def test_a_half_done_write_is_told_from_what_someone_else_wrote(live, between):
     """Each weight is then that of before or of after."""
     assert weights.is_between(live, BEFORE, AFTER) is between
+
+
+@pytest.mark.parametrize(
+    ("name", "kept", "found"),
+    [
+        ("next", True, {"fraud": 100, "next": 0, "simple": 0}),
+        ("next", False, {"fraud": 100, "simple": 0}),
+        ("other", False, {"fraud": 75, "next": 25, "simple": 0}),
+    ],
+)
+def test_what_one_had_is_given_to_the_target(name, kept, found):
+    """Where it is among them at all."""
+    before = {"fraud": 75, "next": 25, "simple": 0}
+    assert weights.given(before, name, "fraud", kept=kept) == found

@@ -2,7 +2,7 @@
 
 from tests.core.build import BASE
 from tests.fakeapi.server import FakeApi
-from tests.runtime.test_stopped_passes import (
+from tests.runtime.test_passes import (
     MONITORS,
     ROUTES,
     SLICES,

@@ -181,9 +181,11 @@ def _observe(view: View, memory: Memory) -> ModelMonitorStatus:
     known = revisions.record_good(
         known, healthy_since=memory.healthy_since, good_after=good_after, now=view.now
     )
-    lost = breaker.noticed(view.status.circuit, memory.fallback_lost, view.now)
+    trial = trials.observe(view)
+    kept = trials.circuit_of(view, trial)
+    lost = breaker.noticed(kept, memory.fallback_lost, view.now)
     status = view.status.model_copy(
-        update={"revisions": known, "candidate": trials.observe(view), "circuit": lost}
+        update={"revisions": known, "candidate": trial, "circuit": lost}
     )
     return journal.verify(status, replace(view, status=status))
 

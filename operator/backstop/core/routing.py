@@ -57,19 +57,16 @@ def wanted_weights(view: View, step: Step, facts: RouteFacts) -> weights.RuleMap
     return asked
 
 
-def is_off(spec: ModelMonitorSpec, status: ModelMonitorStatus) -> bool:
+def is_off(status: ModelMonitorStatus) -> bool:
     """Return whether the candidate gets no traffic when that of others is put back."""
-    trial, candidate = status.candidate, spec.candidate
-    if trial is None or candidate is None:
-        return trial is not None
-    unproven = candidate.progression is not None and trial.weight == 0
-    return unproven or trial.phase in {TrialPhase.ABORTED, TrialPhase.REMOVED}
+    trial = status.candidate
+    return trial is not None and trial.phase in {TrialPhase.ABORTED, TrialPhase.REMOVED}
 
 
 def _put_back(
     view: View, services: weights.Services, facts: RouteFacts, before: list[dict[str, int]]
 ) -> weights.RuleMap:
-    off = is_off(view.spec, view.status)
+    off = is_off(view.status)
     return weights.close_circuit(
         facts.rules, services, before, without_candidate=off, grain=facts.grain
     )

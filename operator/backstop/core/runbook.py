@@ -282,7 +282,9 @@ def _needless(view: View, episode: Episode, step: RunbookStep) -> str:
     """Return why ``step`` is not taken in this incident, "" where it is."""
     known = progress_of(episode, step)
     if known is not None and known.state is Progress.RUNNING:
-        return ""
+        # What is tried again must still be right, or it would take traffic from an open circuit.
+        again = step.kind is StepKind.SHIFT_TRAFFIC and _was_refused(_last(episode, step))
+        return unfit(view, episode, step) if again else ""
     helped = [one.name for one in episode.steps if one.state is Progress.HELPED]
     if helped and step.kind not in MESSAGES:
         return f"{helped[0]} helped"

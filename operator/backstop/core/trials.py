@@ -12,6 +12,7 @@ from backstop.api.status import (
     Arm,
     CandidateStatus,
     CircuitPhase,
+    CircuitStatus,
     Episode,
     ModelMonitorStatus,
     Severity,
@@ -47,19 +48,35 @@ def observe(view: View) -> CandidateStatus | None:
         return _removed(view, trial, why)
     if view.spec.candidate is None:
         return None
-    # What the circuit puts back is not for a template that has not been given it.
-    weight = None if trial.weight is None else 0
     if trial.phase is TrialPhase.REMOVED or trial.service not in {"", service}:
-        trial = CandidateStatus(weight=weight)
+        trial = CandidateStatus()
     if view.candidate is not None and trial.fingerprint != view.candidate.fingerprint:
         wish = view.requests.candidate
         answered = wish if wish in _ANSWERED_ONCE else ""
-        trial = CandidateStatus(
-            fingerprint=view.candidate.fingerprint, answered=answered, weight=weight
-        )
+        trial = CandidateStatus(fingerprint=view.candidate.fingerprint, answered=answered)
     if trial.since is None and view.candidate is not None and view.candidate.rolled_out:
         trial = _changed(trial, since=view.now)
     return _placed(view, _heard(view, _changed(trial, service=service)))
+
+
+def circuit_of(view: View, trial: CandidateStatus | None) -> CircuitStatus:
+    """Return the circuit once ``trial`` has taken the place of the one in the status.
+
+    What it puts back when it closes is not for a candidate that has not been given it.
+    """
+    circuit, before = view.status.circuit, view.status.candidate
+    if before is None or before.weight is None or not circuit.restore:
+        return circuit
+    known = (before.fingerprint, before.service)
+    if trial is not None and known == (trial.fingerprint, trial.service):
+        return circuit
+    target, kept = _target_of(view), trial is not None and trial.service == before.service
+    restore = [weights.given(one, before.service, target, kept=kept) for one in circuit.restore]
+    return circuit.model_copy(update={"restore": restore})
+
+
+def _target_of(view: View) -> str:
+    return view.services.target if view.services is not None else ""
 
 
 def _service(view: View) -> str:

@@ -114,6 +114,15 @@ def _give_to_target(weights: dict[str, int], services: Services) -> dict[str, in
     return moved
 
 
+def given(weights: Mapping[str, int], name: str, target: str, *, kept: bool) -> dict[str, int]:
+    """Return ``weights`` with that of ``name`` given to ``target``; ``kept`` says whether as 0."""
+    moved = {one: weight for one, weight in weights.items() if one != name}
+    if name in weights and target in moved:
+        moved[target] += weights[name]
+        return {**moved, name: 0} if kept else moved
+    return dict(weights)
+
+
 def to_text(weights: Mapping[int, Mapping[str, int]]) -> str:
     """Return ``weights`` in the form in which an action keeps them, equal rules written once."""
     groups: dict[str, list[int]] = {}

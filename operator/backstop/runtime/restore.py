@@ -38,7 +38,7 @@ async def put_back(record: Record, traffic: Traffic) -> str:
             raise InvalidError(f"{ref} has no rule that lists {names}")
         asked = weights.end_trial(facts.rules, services)
         if moved is not None:
-            off = gone or (record.spec is not None and is_off(record.spec, status))
+            off = gone or is_off(status)
             asked = weights.close_circuit(
                 facts.rules, services, moved, without_candidate=off, grain=facts.grain
             )

@@ -19,7 +19,7 @@ from tests.adapters.receiver import SECRET, Access, Receiver, receiver
 from backstop.adapters.destinations import Allowed
 from backstop.adapters.notify.notifier import Notifications
 from backstop.adapters.webhooks import verify
-from backstop.api.status import Severity
+from backstop.api.words import Severity
 from backstop.core.messages import Notification, WebhookCall
 from backstop.ports import ForbiddenError, InvalidError, UnavailableError
 

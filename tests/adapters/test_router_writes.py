@@ -10,7 +10,7 @@ from tests.adapters.router_cases import deployment, grpc_route, ingress, service
 from tests.core.build import T0, action, spec, view
 
 from backstop.adapters.traffic.registry import Routers
-from backstop.api.status import StepKind
+from backstop.api.words import StepKind
 from backstop.core import weights
 from backstop.core.facts import ObjectRef
 from backstop.core.weights import Services

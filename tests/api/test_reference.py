@@ -12,7 +12,7 @@ from backstop.api.conditions import ConditionType, Reason
 from backstop.api.crd import KINDS, MODEL_MONITOR, RUNBOOK, Kind
 from backstop.api.reference import field_table, page_name, with_tables
 from backstop.api.runbook import RunbookStep
-from backstop.api.status import Finding, Progress, StepKind
+from backstop.api.words import Finding, Progress, StepKind
 from backstop.cli.main import main
 from backstop.core.signals.registry import kinds
 from backstop.core.signals.threshold import MEASURES, Threshold

@@ -20,7 +20,7 @@ from tests.backtest.build import (
 )
 
 from backstop.api.modelmonitor import Mode, Signal
-from backstop.api.status import Arm, Cause, Severity, StepKind
+from backstop.api.words import Arm, Cause, Severity, StepKind
 from backstop.core.backtest import State, advance, with_gaps
 from backstop.core.backtest_report import Assessment, Finding, Gap, KnownFault, Span
 from backstop.core.backtest_tracks import BINS

@@ -8,17 +8,8 @@ from typing import Any
 import numpy as np
 
 from backstop.api.modelmonitor import ModelMonitorSpec, Signal
-from backstop.api.status import (
-    Action,
-    ActionState,
-    Arm,
-    Cause,
-    Episode,
-    ModelMonitorStatus,
-    Severity,
-    StepKind,
-    Verdict,
-)
+from backstop.api.status import Action, Episode, ModelMonitorStatus
+from backstop.api.words import ActionState, Arm, Cause, Severity, StepKind, Verdict
 from backstop.core.built_in import BUILT_IN
 from backstop.core.facts import ObjectRef, RouteFacts, RuleWeights, WorkloadFacts
 from backstop.core.inquiry import Inquiry, inquire

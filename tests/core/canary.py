@@ -12,7 +12,8 @@ from typing import Any, Final
 from tests.core.build import CANDIDATE, ERRORS, T0, deployment, route, spec, verdict
 
 from backstop.api.modelmonitor import Mode, ModelMonitorSpec
-from backstop.api.status import Action, Arm, ModelMonitorStatus, StepKind, Verdict
+from backstop.api.status import Action, ModelMonitorStatus
+from backstop.api.words import Arm, StepKind, Verdict
 from backstop.core import journal, weights
 from backstop.core.decide import decide
 from backstop.core.episode import under_way

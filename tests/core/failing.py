@@ -13,7 +13,8 @@ import numpy as np
 from tests.core.build import T0, deployment, spec
 from tests.core.world import World
 
-from backstop.api.status import Arm, CandidateStatus, ModelMonitorStatus, Verdict
+from backstop.api.status import CandidateStatus, ModelMonitorStatus
+from backstop.api.words import Arm, Verdict
 from backstop.core.evidence import evidence_from
 from backstop.core.facts import WorkloadFacts
 from backstop.core.inquiry import inquiries

@@ -6,7 +6,7 @@ from tests.core.build import deployment
 from tests.core.world import World
 
 from backstop.api.modelmonitor import Mode
-from backstop.api.status import StepKind
+from backstop.api.words import StepKind
 
 
 class Happenings(RuleBasedStateMachine):

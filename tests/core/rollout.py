@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from backstop.api.modelmonitor import ModelMonitorSpec
-from backstop.api.status import Arm, ModelMonitorStatus
+from backstop.api.status import ModelMonitorStatus
+from backstop.api.words import Arm
 from backstop.core import checkpoint
 from backstop.core.inquiry import Inquiry, SignalKey, inquiries
 from backstop.core.judging import look_all

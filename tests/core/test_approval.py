@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.core.build import T0, spec, status, view
 
-from backstop.api.status import Approval, StepKind
+from backstop.api.status import Approval
+from backstop.api.words import StepKind
 from backstop.core.approval import Answer, Answered, answer, ask, is_needed
 from backstop.core.requests import Requests
 from backstop.core.view import Step

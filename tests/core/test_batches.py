@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.core.build import T0, series, spec
 
-from backstop.api.status import Arm, Verdict
+from backstop.api.words import Arm, Verdict
 from backstop.core.inquiry import inquiries
 from backstop.core.judging import look, look_all
 from backstop.core.samples import Reading, Series

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from tests.core.build import CANDIDATE, T0, action, deployment, episode, route, spec, status, view
 
 from backstop.api.modelmonitor import Mode
-from backstop.api.status import ActionState, ModelMonitorStatus, StepKind
+from backstop.api.status import ModelMonitorStatus
+from backstop.api.words import ActionState, StepKind
 from backstop.core.brakes import (
     WORKLOAD_STEPS,
     Hold,

@@ -8,7 +8,7 @@ from tests.core.canary import B, Canary, Crash, H, U, at, canary_spec, with_step
 from tests.core.world import World, world
 
 from backstop.api.modelmonitor import Mode
-from backstop.api.status import CircuitPhase, StepKind
+from backstop.api.words import CircuitPhase, StepKind
 from backstop.core.requests import requests
 
 SHIFT, PROMOTE, OPEN = StepKind.SHIFT_TRAFFIC, StepKind.PROMOTE, StepKind.OPEN_CIRCUIT

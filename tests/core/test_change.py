@@ -10,7 +10,8 @@ import pytest
 from pydantic import ValidationError
 from tests.core.rollout import COMPARED, T0, Pod, Watch, change, first, pod, scraped, spec
 
-from backstop.api.status import Arm, ModelMonitorStatus
+from backstop.api.status import ModelMonitorStatus
+from backstop.api.words import Arm
 from backstop.core.checkpoint import restore
 from backstop.core.measurement import Pillar
 from backstop.core.signals.change import Change

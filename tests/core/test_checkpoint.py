@@ -5,7 +5,8 @@ from types import MappingProxyType
 import numpy as np
 from tests.core.rollout import T0, Watch, change, comparison, pod, scraped, spec
 
-from backstop.api.status import Arm, ModelMonitorStatus
+from backstop.api.status import ModelMonitorStatus
+from backstop.api.words import Arm
 from backstop.core import checkpoint
 from backstop.core.checkpoint import due, restore
 from backstop.core.verdicts import History

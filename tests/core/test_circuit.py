@@ -14,7 +14,7 @@ from tests.core.build import (
 )
 from tests.core.world import broken, world
 
-from backstop.api.status import ActionState, Arm, Cause, Severity, StepKind, Verdict
+from backstop.api.words import ActionState, Arm, Cause, Severity, StepKind, Verdict
 from backstop.core import breaker
 from backstop.core.changes import release_context
 from backstop.core.decide import decide

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from tests.core.build import T0, action, carried_out, episode, route, status, verdict, view
 
-from backstop.api.status import Cause, ModelMonitorStatus, StepKind, Verdict
+from backstop.api.status import ModelMonitorStatus
+from backstop.api.words import Cause, StepKind, Verdict
 from backstop.core.clock_error import corrected
 from backstop.core.decide import decide
 from backstop.core.evidence import evidence_from

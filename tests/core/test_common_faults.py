@@ -12,7 +12,7 @@ import pytest
 from tests.core.build import T0
 from tests.core.failing import Run, play
 
-from backstop.api.status import Arm, Cause, Finding, StepKind
+from backstop.api.words import Arm, Cause, Finding, StepKind
 
 RUNS = 1000
 

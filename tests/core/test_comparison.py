@@ -22,7 +22,8 @@ from tests.core.rollout import (
     spec,
 )
 
-from backstop.api.status import Arm, ModelMonitorStatus
+from backstop.api.status import ModelMonitorStatus
+from backstop.api.words import Arm
 from backstop.core.checkpoint import restore
 from backstop.core.judging import look_all
 from backstop.core.measurement import Pillar

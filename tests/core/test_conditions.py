@@ -4,7 +4,8 @@ import pytest
 from tests.core.build import T0, action, status, verdict
 
 from backstop.api.conditions import ConditionType, Reason
-from backstop.api.status import ModelMonitorStatus, StepKind, Verdict
+from backstop.api.status import ModelMonitorStatus
+from backstop.api.words import StepKind, Verdict
 from backstop.core.conditions import Problem, metric_problems, summarize
 
 DOWN = Problem(ConditionType.METRICS_AVAILABLE, Reason.SOURCE_DOWN, "connection refused")

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 import pytest
 from tests.core.build import CANDIDATE, T0, spec, verdict, view
 
-from backstop.api.status import Arm, CandidateStatus, Cause, ModelMonitorStatus, Verdict
+from backstop.api.status import CandidateStatus, ModelMonitorStatus
+from backstop.api.words import Arm, Cause, Verdict
 from backstop.core.decide import decide
 from backstop.core.diagnosis import ReleaseContext, diagnose
 from backstop.core.episode import under_way

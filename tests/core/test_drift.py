@@ -22,7 +22,7 @@ from tests.core.distributions import (
     trained,
 )
 
-from backstop.api.status import Arm, Verdict
+from backstop.api.words import Arm, Verdict
 from backstop.core.inquiry import inquiries
 from backstop.core.judging import look_all
 from backstop.core.measurement import Measurement, Missing, Pillar, Question, UnknownReason, Usual

@@ -3,7 +3,7 @@
 import pytest
 from tests.core.build import T0, action, episode, verdict
 
-from backstop.api.status import ActionState, StepKind, Verdict
+from backstop.api.words import ActionState, StepKind, Verdict
 from backstop.core import episode as episodes
 from backstop.core.diagnosis import ReleaseContext, diagnose
 

@@ -6,15 +6,8 @@ from datetime import UTC, datetime
 import pytest
 from tests.core.build import T0, action, carried_out, episode, spec, status, verdict, view
 
-from backstop.api.status import (
-    ActionState,
-    Arm,
-    CandidateStatus,
-    Cause,
-    ModelMonitorStatus,
-    Progress,
-    StepKind,
-)
+from backstop.api.status import CandidateStatus, ModelMonitorStatus
+from backstop.api.words import ActionState, Arm, Cause, Progress, StepKind
 from backstop.core.decide import decide
 from backstop.core.evidence import evidence_from, without_answered
 from backstop.core.verdicts import History, Look

@@ -5,7 +5,7 @@ from tests.core.build import CANDIDATE, T0, deployment, status, verdict, view
 from tests.core.build import route as routed
 from tests.core.world import World, world
 
-from backstop.api.status import Arm, Verdict
+from backstop.api.words import Arm, Verdict
 from backstop.core.decide import decide
 
 H, B, U = Verdict.HEALTHY, Verdict.BREACHED, Verdict.UNKNOWN

@@ -6,7 +6,7 @@ import pytest
 from tests.core.build import CANDIDATE, T0, action, episode, spec, status, verdict
 
 from backstop.api.runbook import RunbookStep
-from backstop.api.status import Arm, StepKind, Verdict
+from backstop.api.words import Arm, StepKind, Verdict
 from backstop.core.built_in import BUILT_IN
 from backstop.core.explain_page import Seen, lines
 from backstop.core.view import Step

@@ -7,7 +7,7 @@ import pytest
 from tests.core.build import T0, measure, series
 from tests.core.watcher import Watcher, gauge
 
-from backstop.api.status import Verdict
+from backstop.api.words import Verdict
 from backstop.core.measurement import Missing, Question, UnknownReason
 from backstop.core.samples import Series
 from backstop.core.signals.rule import Subject

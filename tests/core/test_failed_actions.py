@@ -5,7 +5,7 @@ from itertools import pairwise
 from tests.core.build import CANDIDATE, T0, deployment
 from tests.core.world import broken, world
 
-from backstop.api.status import ActionState, Progress, StepKind, Verdict
+from backstop.api.words import ActionState, Progress, StepKind, Verdict
 
 H, B, U = Verdict.HEALTHY, Verdict.BREACHED, Verdict.UNKNOWN
 OPEN, PROBE, ROLLBACK = StepKind.OPEN_CIRCUIT, StepKind.PROBE_CIRCUIT, StepKind.ROLLBACK

@@ -6,7 +6,7 @@ import pytest
 from tests.core.build import T0, verdict
 from tests.core.test_diagnosis import GOOD, NEW, OLD, B, H, U, candidate, target
 
-from backstop.api.status import Arm, Cause, Finding, Verdict
+from backstop.api.words import Arm, Cause, Finding, Verdict
 from backstop.core.diagnosis import ReleaseContext, diagnose
 from backstop.core.facts import ConfigurationChange, ObjectRef
 from backstop.core.measurement import Pillar

@@ -15,17 +15,8 @@ from tests.core.happenings import Happenings
 from tests.core.world import Crash, World
 
 from backstop.api.modelmonitor import Mode
-from backstop.api.status import (
-    Action,
-    ActionState,
-    Arm,
-    CandidateStatus,
-    CircuitPhase,
-    ModelMonitorStatus,
-    StepKind,
-    TrialPhase,
-    Verdict,
-)
+from backstop.api.status import Action, CandidateStatus, ModelMonitorStatus
+from backstop.api.words import ActionState, Arm, CircuitPhase, StepKind, TrialPhase, Verdict
 from backstop.core import weights
 from backstop.core.episode import under_way
 from backstop.core.facts import WorkloadFacts

@@ -13,13 +13,8 @@ from tests.core.build import (
 )
 from tests.core.world import Crash, World, world
 
-from backstop.api.status import (
-    ActionState,
-    ModelMonitorStatus,
-    RevisionsStatus,
-    StepKind,
-    Verdict,
-)
+from backstop.api.status import ModelMonitorStatus, RevisionsStatus
+from backstop.api.words import ActionState, StepKind, Verdict
 from backstop.core import journal
 from backstop.core.view import Step
 from backstop.core.weights import to_text

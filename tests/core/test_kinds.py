@@ -4,7 +4,7 @@ import pytest
 from tests.core.build import ERRORS, asked, route, signal, spec
 
 from backstop.api.modelmonitor import Signal
-from backstop.api.status import Arm
+from backstop.api.words import Arm
 from backstop.core.facts import ObjectRef
 from backstop.core.inquiry import inquire, inquiries
 from backstop.core.measurement import Pillar

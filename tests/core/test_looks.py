@@ -9,7 +9,7 @@ from tests.core.build import LATENCY, T0, asked, series, signal, verdict
 from tests.core.watcher import Watcher, gauge
 
 from backstop.api.modelmonitor import Signal
-from backstop.api.status import Arm, Verdict
+from backstop.api.words import Arm, Verdict
 from backstop.core.judging import MAX_FUTURE, look
 from backstop.core.measurement import Pillar
 from backstop.core.samples import Reading

@@ -3,7 +3,7 @@
 from tests.core.build import spec
 from tests.core.world import broken, world
 
-from backstop.api.status import ActionState, StepKind, Verdict
+from backstop.api.words import ActionState, StepKind, Verdict
 
 H, B, U = Verdict.HEALTHY, Verdict.BREACHED, Verdict.UNKNOWN
 OPEN, PROBE, ROLLBACK = StepKind.OPEN_CIRCUIT, StepKind.PROBE_CIRCUIT, StepKind.ROLLBACK

@@ -10,7 +10,7 @@ import pytest
 from tests.core.build import T0, asked, series
 from tests.core.watcher import Watcher, gauge
 
-from backstop.api.status import Verdict
+from backstop.api.words import Verdict
 from backstop.core.judging import look, look_all
 from backstop.core.measurement import (
     Measured,

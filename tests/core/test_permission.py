@@ -7,7 +7,7 @@ import pytest
 from tests.core.build import T0, deployment, episode, route, spec, status, verdict, view
 from tests.core.world import World, world
 
-from backstop.api.status import Progress, Severity, StepKind, Verdict
+from backstop.api.words import Progress, Severity, StepKind, Verdict
 from backstop.core.decide import decide
 from backstop.core.fleet import Fleet
 from backstop.core.permission import redo

@@ -6,7 +6,7 @@ import pytest
 from tests.core.build import T0, action, deployment, episode, spec, status, verdict, view
 from tests.core.canary import B, Canary, H, U, at, canary_spec, with_steps
 
-from backstop.api.status import Arm, StepKind, TrialPhase
+from backstop.api.words import Arm, StepKind, TrialPhase
 from backstop.core import progression, trials
 from backstop.core.requests import requests
 

@@ -15,15 +15,8 @@ from tests.core.build import status
 from tests.core.canary import B, Canary, Crash, H, U, canary_spec
 
 from backstop.api.modelmonitor import ModelMonitorSpec
-from backstop.api.status import (
-    Action,
-    CandidateStatus,
-    Episode,
-    ModelMonitorStatus,
-    Severity,
-    StepKind,
-    TrialPhase,
-)
+from backstop.api.status import Action, CandidateStatus, Episode, ModelMonitorStatus
+from backstop.api.words import Severity, StepKind, TrialPhase
 from backstop.core.episode import under_way
 from backstop.core.promotion import effective_spec
 from backstop.core.requests import CandidateRequest

@@ -5,7 +5,7 @@ from tests.core.build import CANDIDATE, T0, deployment, spec, status, verdict, v
 from tests.core.canary import B, Canary, Crash, H, U, at, canary_spec
 
 from backstop.api.modelmonitor import ModelMonitorSpec
-from backstop.api.status import Cause, StepKind
+from backstop.api.words import Cause, StepKind
 from backstop.core import trials
 from backstop.core.promotion import effective_spec, settled, swapped
 

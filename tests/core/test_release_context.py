@@ -17,7 +17,8 @@ from tests.core.test_findings import (
     changed,
 )
 
-from backstop.api.status import Arm, Cause, CircuitPhase, ModelMonitorStatus, TrialPhase, Verdict
+from backstop.api.status import ModelMonitorStatus
+from backstop.api.words import Arm, Cause, CircuitPhase, TrialPhase, Verdict
 from backstop.core.changes import release_context
 from backstop.core.decide import decide
 from backstop.core.diagnosis import ReleaseContext, diagnose

@@ -8,7 +8,7 @@ from tests.core.canary import with_steps
 from tests.core.world import Crash, World, world
 
 from backstop.api.modelmonitor import ModelMonitorSpec
-from backstop.api.status import CircuitPhase, StepKind, TrialPhase, Verdict
+from backstop.api.words import CircuitPhase, StepKind, TrialPhase, Verdict
 from backstop.core.fleet import Fleet
 from backstop.core.requests import requests
 from backstop.core.view import services

@@ -16,7 +16,7 @@ from tests.core.build import (
     view,
 )
 
-from backstop.api.status import ActionState, Arm, Cause, Severity, StepKind, Verdict
+from backstop.api.words import ActionState, Arm, Cause, Severity, StepKind, Verdict
 from backstop.core.decide import decide
 from backstop.core.diagnosis import ReleaseContext, diagnose
 from backstop.core.measurement import Pillar

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from tests.core.build import CANDIDATE, T0, action, deployment, episode, route, spec, status, view
 
 from backstop.api.modelmonitor import Limits
-from backstop.api.status import Action, ActionState, StepKind
+from backstop.api.status import Action
+from backstop.api.words import ActionState, StepKind
 from backstop.core.brakes import Hold, HoldKind
 from backstop.core.reverts import SEEN_WITHIN, Revert, find, may_redo, stopped
 from backstop.core.view import View

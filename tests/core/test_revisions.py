@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from tests.core.build import T0, deployment, verdict, view
 from tests.core.world import World
 
-from backstop.api.status import RevisionsStatus, Verdict
+from backstop.api.status import RevisionsStatus
+from backstop.api.words import Verdict
 from backstop.core.decide import decide
 from backstop.core.facts import RevisionFacts
 from backstop.core.revisions import (

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 from tests.core.build import CANDIDATE, route, spec, view
 
-from backstop.api.status import ModelMonitorStatus, StepKind
+from backstop.api.status import ModelMonitorStatus
+from backstop.api.words import StepKind
 from backstop.core.facts import ObjectRef
 from backstop.core.routing import route_of, wanted_weights
 from backstop.core.view import Step, services

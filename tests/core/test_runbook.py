@@ -20,7 +20,7 @@ from tests.core.build import (
 from tests.core.world import World, world
 
 from backstop.api.runbook import RunbookSpec
-from backstop.api.status import (
+from backstop.api.words import (
     ActionState,
     Arm,
     Cause,

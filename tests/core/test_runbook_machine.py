@@ -15,14 +15,8 @@ from tests.core.happenings import Happenings
 from tests.core.world import Crash, World
 
 from backstop.api.runbook import MESSAGES, MITIGATIONS, REPAIRS
-from backstop.api.status import (
-    Action,
-    ActionState,
-    CircuitPhase,
-    Progress,
-    StepKind,
-    Verdict,
-)
+from backstop.api.status import Action
+from backstop.api.words import ActionState, CircuitPhase, Progress, StepKind, Verdict
 from backstop.core import runbook
 from backstop.core.episode import under_way
 from backstop.core.verdicts import Look

@@ -6,7 +6,7 @@ import pytest
 from tests.core.build import CANDIDATE, T0, episode, spec, status
 
 from backstop.api.runbook import RunbookSpec, RunbookStep
-from backstop.api.status import Cause, Finding
+from backstop.api.words import Cause, Finding
 from backstop.core import step_words
 from backstop.core.runbook_page import Page, lines
 

@@ -8,7 +8,7 @@ from tests.core.canary import with_steps
 from tests.core.world import Crash, World, world
 
 from backstop.api.modelmonitor import Mode
-from backstop.api.status import ActionState, CircuitPhase, Severity, StepKind, Verdict
+from backstop.api.words import ActionState, CircuitPhase, Severity, StepKind, Verdict
 from backstop.core.fleet import Fleet
 from backstop.core.requests import CANDIDATE as CANDIDATE_REQUEST
 from backstop.core.requests import requests

@@ -4,7 +4,8 @@ import pytest
 from tests.core.build import T0, action, status
 
 from backstop.api.conditions import ConditionType
-from backstop.api.status import CircuitPhase, ModelMonitorStatus, StepKind
+from backstop.api.status import ModelMonitorStatus
+from backstop.api.words import CircuitPhase, StepKind
 from backstop.core import shifts
 from backstop.core.standing_down import stood_down
 

@@ -9,7 +9,7 @@ import pytest
 from tests.core.build import T0, spec
 
 from backstop.api.modelmonitor import Signal
-from backstop.api.status import Arm, Finding, Verdict
+from backstop.api.words import Arm, Finding, Verdict
 from backstop.core.inquiry import inquiries
 from backstop.core.judging import look_all
 from backstop.core.samples import Reading, Series

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.core.build import spec
 
-from backstop.api.status import Arm
+from backstop.api.words import Arm
 from backstop.core import promql
 from backstop.core.inquiry import inquiries
 from backstop.core.presets.registry import presets

@@ -3,7 +3,7 @@
 import pytest
 from tests.core.build import T0, action, carried_out, deployment, episode, status, verdict, view
 
-from backstop.api.status import ActionState, Cause, StepKind, Verdict
+from backstop.api.words import ActionState, Cause, StepKind, Verdict
 from backstop.core import breaker
 from backstop.core.decide import decide
 

@@ -5,7 +5,7 @@ from tests.core.build import CANDIDATE, T0, deployment, episode, spec, status, v
 from tests.core.canary import with_steps
 from tests.core.world import World, world
 
-from backstop.api.status import ActionState, Arm, Cause, StepKind, TrialPhase, Verdict
+from backstop.api.words import ActionState, Arm, Cause, StepKind, TrialPhase, Verdict
 from backstop.core.decide import decide
 
 H, B, U = Verdict.HEALTHY, Verdict.BREACHED, Verdict.UNKNOWN

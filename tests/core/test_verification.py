@@ -3,7 +3,8 @@
 import pytest
 from tests.core.build import T0, action, deployment, episode, route, status, view
 
-from backstop.api.status import Action, ActionState, ModelMonitorStatus, StepKind
+from backstop.api.status import Action, ModelMonitorStatus
+from backstop.api.words import ActionState, StepKind
 from backstop.core import journal
 from backstop.core.facts import RouteFacts, WorkloadFacts
 from backstop.core.weights import to_text

@@ -6,7 +6,7 @@ from typing import Any
 from tests.core.build import T0, asked, series
 
 from backstop.api.modelmonitor import Signal
-from backstop.api.status import Arm
+from backstop.api.words import Arm
 from backstop.core.judging import look
 from backstop.core.samples import Reading, Series
 from backstop.core.verdicts import History, SignalVerdict

@@ -13,7 +13,8 @@ from tests.core.build import T0, deployment, route, spec, verdict
 
 from backstop.api.modelmonitor import Mode, ModelMonitorSpec
 from backstop.api.runbook import MESSAGES, RunbookUse
-from backstop.api.status import Action, ActionState, Arm, ModelMonitorStatus, StepKind, Verdict
+from backstop.api.status import Action, ModelMonitorStatus
+from backstop.api.words import ActionState, Arm, StepKind, Verdict
 from backstop.core import journal, revisions, weights
 from backstop.core.decide import decide
 from backstop.core.episode import under_way

@@ -22,7 +22,8 @@ from tests.fakeapi.server import FakeApi
 from backstop.adapters.kube import KubernetesApi
 from backstop.adapters.traffic import registry as routers
 from backstop.adapters.workloads import registry as workloads
-from backstop.api.status import ActionState, ModelMonitorStatus, StepKind
+from backstop.api.status import ModelMonitorStatus
+from backstop.api.words import ActionState, StepKind
 from backstop.core.facts import ObjectRef
 from backstop.core.view import Step
 from backstop.core.weights import Services

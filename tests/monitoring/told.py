@@ -12,7 +12,7 @@ from tests.runtime.test_fleet import record
 from tests.runtime.test_measured import Answers
 from tests.runtime.test_monitor_metrics import signal, told_by
 
-from backstop.api.status import Arm
+from backstop.api.words import Arm
 from backstop.core.brakes import HoldKind
 from backstop.core.facts import RuleWeights
 from backstop.runtime import metrics

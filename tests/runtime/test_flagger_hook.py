@@ -8,7 +8,7 @@ from aiohttp import web
 from tests.core.build import T0, episode, spec, status
 
 from backstop.api.modelmonitor import Mode
-from backstop.api.status import Arm, Cause
+from backstop.api.words import Arm, Cause
 from backstop.core.shards import ALL, Shard, shard_of
 from backstop.runtime import health
 from backstop.runtime.flagger_hook import Answer, Monitor, answer, routes

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.core.build import T0, action, episode, spec, status, view
 
-from backstop.api.status import ActionState, StepKind
+from backstop.api.words import ActionState, StepKind
 from backstop.core.brakes import hold
 from backstop.core.fleet import Fleet
 from backstop.core.view import Step, View

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.core.build import T0, action, episode, spec, status
 from tests.runtime.test_fleet import CLOSE, DONE, ELSEWHERE, OPEN, fleet_of, record, seen
 
-from backstop.api.status import ActionState, StepKind
+from backstop.api.words import ActionState, StepKind
 from backstop.core.brakes import hold
 from backstop.runtime.fleet import UNSEEN, FleetState
 from backstop.runtime.foreign import Foreign, foreign

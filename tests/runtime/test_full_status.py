@@ -5,14 +5,8 @@ import json
 from tests.core.build import T0, action, episode, status
 from tests.core.world import world
 
-from backstop.api.status import (
-    ActionState,
-    Arm,
-    CircuitPhase,
-    ModelMonitorStatus,
-    StepKind,
-    Verdict,
-)
+from backstop.api.status import ModelMonitorStatus
+from backstop.api.words import ActionState, Arm, CircuitPhase, StepKind, Verdict
 from backstop.core.weights import from_text
 from backstop.runtime.journal import MAX_BYTES, fit
 

@@ -8,7 +8,7 @@ import pytest
 from tests.core.build import T0, action, episode, status
 from tests.runtime.test_fleet import record
 
-from backstop.api.status import ActionState, StepKind
+from backstop.api.words import ActionState, StepKind
 from backstop.core.brakes import HoldKind
 from backstop.runtime import incident_metrics
 from backstop.runtime.metrics import REGISTRY

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.core.build import T0, episode
 from tests.runtime.test_fleet import DONE, record
 
-from backstop.api.status import Arm, Severity
+from backstop.api.words import Arm, Severity
 from backstop.core.brakes import HoldKind
 from backstop.core.facts import RuleWeights
 from backstop.runtime import health

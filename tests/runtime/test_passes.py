@@ -13,7 +13,7 @@ from tests.fakeapi.server import FakeApi
 from backstop.adapters.endpoints import EndpointSlices
 from backstop.adapters.kube import KubernetesApi
 from backstop.adapters.notify.events import EventRecorder
-from backstop.api.status import CircuitPhase, Severity, Verdict
+from backstop.api.words import CircuitPhase, Severity, Verdict
 from backstop.core import breaker
 from backstop.core.verdicts import Look
 from backstop.runtime import reconcile

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from tests.core.build import T0, action, deployment, episode, spec, status
 
-from backstop.api.status import ActionState, StepKind
+from backstop.api.words import ActionState, StepKind
 from backstop.core.facts import ObjectRef, WorkloadFacts
 from backstop.core.shards import ALL, Shard
 from backstop.ports import KubeApi, Traffic, Workload

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 from pydantic import Field, StringConstraints
 
 from backstop.api.base import ApiModel, KeyedBy
-from backstop.api.status import Cause, Finding, Severity, StepKind
+from backstop.api.words import Cause, Finding, Severity, StepKind
 from backstop.core.cel import cel
 from backstop.core.units import DnsLabel, DnsName, Duration, Percent
 

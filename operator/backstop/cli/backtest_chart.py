@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from backstop.api.status import Arm, Severity
+from backstop.api.words import Arm, Severity
 from backstop.cli.backtest_input import said
 from backstop.core.backtest_report import (
     Assessment,

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from backstop.api.status import Arm
+from backstop.api.words import Arm
 from backstop.core.backtest_report import Assessment, ReplayedIncident, Report, SignalTrack
 from backstop.core.units import Unit, say_seconds
 

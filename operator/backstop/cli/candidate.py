@@ -110,7 +110,7 @@ def _allowed(body: Mapping[str, Any], trial: "CandidateStatus", name: str) -> st
 
 
 def _done(wish: "CandidateRequest | None") -> Callable[[Mapping[str, Any]], bool]:
-    from backstop.api.status import TrialPhase
+    from backstop.api.words import TrialPhase
     from backstop.core.requests import CandidateRequest
 
     def done(body: Mapping[str, Any]) -> bool:

@@ -54,7 +54,7 @@ def show(
 
     With --file, MONITOR may be left out where the files hold only one.
     """
-    from backstop.api.status import Cause
+    from backstop.api.words import Cause
     from backstop.core.runbook_page import lines
 
     access = Access(**place)

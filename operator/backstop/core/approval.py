@@ -9,7 +9,8 @@ from enum import StrEnum
 from typing import Final
 
 from backstop.api.modelmonitor import Mode
-from backstop.api.status import Approval, StepKind
+from backstop.api.status import Approval
+from backstop.api.words import StepKind
 from backstop.core.brakes import ends_probe
 from backstop.core.requests import APPROVE, DENY
 from backstop.core.units import Duration, say_seconds, seconds

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from backstop.api.modelmonitor import Mode, ModelMonitorSpec
-from backstop.api.status import Arm, ModelMonitorStatus
+from backstop.api.status import ModelMonitorStatus
+from backstop.api.words import Arm
 from backstop.core import journal
 from backstop.core.backtest_incidents import Incidents
 from backstop.core.backtest_report import (

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from backstop.api.runbook import MESSAGES
-from backstop.api.status import Episode, Verdict
+from backstop.api.status import Episode
+from backstop.api.words import Verdict
 from backstop.core.backtest_report import ReplayedIncident
 from backstop.core.backtest_saved import BadEvents, Countable
 from backstop.core.inquiry import SignalKey

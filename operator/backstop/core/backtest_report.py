@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
-from backstop.api.status import Arm, Cause, Severity, StepKind
+from backstop.api.words import Arm, Cause, Severity, StepKind
 from backstop.core.measurement import Pillar
 from backstop.core.units import Unit
 

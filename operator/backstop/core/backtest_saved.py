@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from backstop.api.modelmonitor import ModelMonitorSpec
-from backstop.api.status import Arm
+from backstop.api.words import Arm
 from backstop.core.inquiry import Inquiry, SignalKey
 from backstop.core.measurement import Missing, Question
 from backstop.core.measures.measure import EventMeasure

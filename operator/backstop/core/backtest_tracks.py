@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from backstop.api.status import Verdict
+from backstop.api.words import Verdict
 from backstop.core.backtest_report import SignalTrack, Span
 from backstop.core.backtest_values import Tapped
 from backstop.core.inquiry import Inquiry, SignalKey

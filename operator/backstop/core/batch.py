@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from backstop.api.status import Arm
+from backstop.api.words import Arm
 from backstop.core.flat import Floats, Indices, firsts
 from backstop.core.inquiry import Inquiries, Inquiry, Plan, SignalKey, plan
 from backstop.core.measurement import Missing, UnknownReason

@@ -12,14 +12,8 @@ from enum import StrEnum
 from typing import Final
 
 from backstop.api.modelmonitor import Gitops, Mode
-from backstop.api.status import (
-    Action,
-    ActionCount,
-    CircuitPhase,
-    ModelMonitorStatus,
-    Severity,
-    StepKind,
-)
+from backstop.api.status import Action, ActionCount, ModelMonitorStatus
+from backstop.api.words import CircuitPhase, Severity, StepKind
 from backstop.core import weights
 from backstop.core.episode import under_way
 from backstop.core.fleet import Fleet

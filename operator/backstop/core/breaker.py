@@ -6,14 +6,8 @@ twice as long; health for long enough closes. Unknown moves nothing in any phase
 
 from typing import Final
 
-from backstop.api.status import (
-    ActionState,
-    Arm,
-    CircuitPhase,
-    CircuitStatus,
-    Episode,
-    StepKind,
-)
+from backstop.api.status import CircuitStatus, Episode
+from backstop.api.words import ActionState, Arm, CircuitPhase, StepKind
 from backstop.core import episode as episodes
 from backstop.core.diagnosis import Diagnosis
 from backstop.core.evidence import is_complete

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from backstop.api.status import Finding, TrialPhase
+from backstop.api.words import Finding, TrialPhase
 from backstop.core import revisions
 from backstop.core.findings import ReleaseContext
 from backstop.core.suspects import shows

@@ -14,7 +14,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from backstop.api.base import ApiModel
-from backstop.api.status import CandidateStatus, ModelMonitorStatus, TrialPhase
+from backstop.api.status import CandidateStatus, ModelMonitorStatus
+from backstop.api.words import TrialPhase
 from backstop.core.view import View
 
 AHEAD: Final = 5.0

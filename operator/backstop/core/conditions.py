@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from backstop.api.conditions import Condition, ConditionType, Reason
-from backstop.api.status import ModelMonitorStatus, Verdict
+from backstop.api.status import ModelMonitorStatus
+from backstop.api.words import Verdict
 from backstop.core.measurement import UnknownReason
 from backstop.core.verdicts import SignalVerdict
 

@@ -9,18 +9,20 @@ from types import MappingProxyType
 from typing import Final
 
 from backstop.api.status import (
+    CandidateStatus,
+    Episode,
+    ModelMonitorStatus,
+    SignalStatus,
+    StepProgress,
+)
+from backstop.api.words import (
     ActionState,
     Arm,
-    CandidateStatus,
     CircuitPhase,
-    Episode,
     Finding,
-    ModelMonitorStatus,
     Progress,
     Severity,
-    SignalStatus,
     StepKind,
-    StepProgress,
     Verdict,
 )
 from backstop.core import (

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from backstop.api.status import Arm, Cause, Finding, Severity, Verdict
+from backstop.api.words import Arm, Cause, Finding, Severity, Verdict
 from backstop.core import findings
 from backstop.core.facts import ConfigurationChange
 from backstop.core.findings import Evidence, ReleaseContext

@@ -6,7 +6,8 @@ a Job runs.
 
 from typing import Final
 
-from backstop.api.status import Action, StepKind
+from backstop.api.status import Action
+from backstop.api.words import StepKind
 from backstop.core import weights
 from backstop.core.facts import JobState, RouteFacts, WorkloadFacts
 from backstop.core.view import View

@@ -5,18 +5,8 @@ from datetime import UTC, datetime
 
 from backstop.api.modelmonitor import Mode
 from backstop.api.runbook import MESSAGES
-from backstop.api.status import (
-    Action,
-    ActionState,
-    Arm,
-    Episode,
-    ModelMonitorStatus,
-    Progress,
-    Severity,
-    StepKind,
-    StepProgress,
-    Verdict,
-)
+from backstop.api.status import Action, Episode, ModelMonitorStatus, StepProgress
+from backstop.api.words import ActionState, Arm, Progress, Severity, StepKind, Verdict
 from backstop.core.diagnosis import Diagnosis
 from backstop.core.inquiry import ARMS
 from backstop.core.signals.rule import OnBreach

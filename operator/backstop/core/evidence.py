@@ -10,7 +10,8 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from backstop.api.status import Arm, ModelMonitorStatus
+from backstop.api.status import ModelMonitorStatus
+from backstop.api.words import Arm
 from backstop.core.view import Memory, View
 
 SCRAPES_TO_COUNT: Final = 2.5

@@ -5,15 +5,8 @@ unchanged sentence and the status need not be written again.
 """
 
 from backstop.api.modelmonitor import Mode
-from backstop.api.status import (
-    Arm,
-    CircuitPhase,
-    Episode,
-    Severity,
-    StepKind,
-    TrialPhase,
-    Verdict,
-)
+from backstop.api.status import Episode
+from backstop.api.words import Arm, CircuitPhase, Severity, StepKind, TrialPhase, Verdict
 from backstop.core.episode import under_way
 from backstop.core.verdicts import overall
 from backstop.core.view import Step, View

@@ -13,15 +13,8 @@ from typing import Final
 
 from backstop.api.modelmonitor import Mode, ModelMonitorSpec
 from backstop.api.runbook import RunbookStep
-from backstop.api.status import (
-    Action,
-    CircuitPhase,
-    Episode,
-    ModelMonitorStatus,
-    StepKind,
-    TrialPhase,
-    Verdict,
-)
+from backstop.api.status import Action, Episode, ModelMonitorStatus
+from backstop.api.words import CircuitPhase, StepKind, TrialPhase, Verdict
 from backstop.core import step_words
 from backstop.core.episode import under_way
 from backstop.core.verdicts import SignalVerdict

@@ -7,7 +7,7 @@ the last sample at which its limit held and the first one at which it did not.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from backstop.api.status import Arm, Finding, Verdict
+from backstop.api.words import Arm, Finding, Verdict
 from backstop.core.facts import ConfigurationChange
 from backstop.core.measurement import Pillar, UnknownReason
 from backstop.core.verdicts import Beside, SignalVerdict

@@ -6,7 +6,8 @@ Whatever a runbook asks, one rollback an incident, and only where something show
 from typing import Final
 
 from backstop.api.runbook import Pods, RunbookStep
-from backstop.api.status import Arm, CircuitPhase, Episode, Finding, StepKind, Verdict
+from backstop.api.status import Episode
+from backstop.api.words import Arm, CircuitPhase, Finding, StepKind, Verdict
 from backstop.core import episode as episodes
 from backstop.core.verdicts import overall
 from backstop.core.view import View

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from backstop.api.modelmonitor import ModelMonitorSpec, Signal
-from backstop.api.status import Arm
+from backstop.api.words import Arm
 from backstop.core import promql
 from backstop.core.measurement import Pillar, Question
 from backstop.core.presets.preset import Preset, PresetError

@@ -8,18 +8,8 @@ from typing import TypeVar
 
 from backstop.api.base import ApiModel
 from backstop.api.runbook import MAX_STEPS, MESSAGES, REPAIRS
-from backstop.api.status import (
-    Action,
-    ActionState,
-    CircuitPhase,
-    CircuitStatus,
-    Episode,
-    ModelMonitorStatus,
-    Progress,
-    Severity,
-    StepKind,
-    StepProgress,
-)
+from backstop.api.status import Action, CircuitStatus, Episode, ModelMonitorStatus, StepProgress
+from backstop.api.words import ActionState, CircuitPhase, Progress, Severity, StepKind
 from backstop.core import brakes, effects, runbook, trials, weights
 from backstop.core.episode import resolve, under_way, with_action
 from backstop.core.revisions import rolled_back

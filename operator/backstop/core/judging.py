@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from backstop.api.status import Arm
+from backstop.api.words import Arm
 from backstop.core.batch import Batch
 from backstop.core.flat import Floats, Indices
 from backstop.core.inquiry import Inquiry, SignalKey

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from backstop.api.modelmonitor import Progression, Promotion
-from backstop.api.status import Arm, CandidateStatus, CircuitPhase, Verdict
+from backstop.api.status import CandidateStatus
+from backstop.api.words import Arm, CircuitPhase, Verdict
 from backstop.core.signals.rule import OnBreach, Scope
 from backstop.core.units import seconds
 from backstop.core.verdicts import SignalVerdict

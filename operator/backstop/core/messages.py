@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from backstop.api.status import Severity
+from backstop.api.words import Severity
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from backstop.api.modelmonitor import Mode, ModelMonitorSpec
 from backstop.api.runbook import Causes
-from backstop.api.status import Cause, StepKind
+from backstop.api.words import Cause, StepKind
 
 
 class Need(NamedTuple):

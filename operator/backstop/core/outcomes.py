@@ -15,7 +15,7 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from backstop.api.status import Verdict
+from backstop.api.words import Verdict
 from backstop.core.batch import Batch
 from backstop.core.flat import Floats, Indices
 from backstop.core.measurement import Measured, Measurement, Missing, UnknownReason

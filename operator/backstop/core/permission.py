@@ -7,7 +7,8 @@ be taken stays wanted, and the status says what it waits for.
 from dataclasses import dataclass, replace
 
 from backstop.api.modelmonitor import Mode
-from backstop.api.status import Episode, ModelMonitorStatus, Progress, Severity, StepKind
+from backstop.api.status import Episode, ModelMonitorStatus
+from backstop.api.words import Progress, Severity, StepKind
 from backstop.core import approval, brakes, breaker, reverts, runbook
 from backstop.core import episode as episodes
 from backstop.core.brakes import Hold

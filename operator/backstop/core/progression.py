@@ -10,14 +10,8 @@ from dataclasses import replace
 from typing import Final
 
 from backstop.api.modelmonitor import Mode, OnTimeout, Progression, Promotion
-from backstop.api.status import (
-    CandidateStatus,
-    CircuitPhase,
-    Episode,
-    ModelMonitorStatus,
-    StepKind,
-    TrialPhase,
-)
+from backstop.api.status import CandidateStatus, Episode, ModelMonitorStatus
+from backstop.api.words import CircuitPhase, StepKind, TrialPhase
 from backstop.core import episode as episodes
 from backstop.core import leaving
 from backstop.core.promotion import swapped

@@ -11,8 +11,8 @@ from backstop.api.status import (
     ModelMonitorStatus,
     Revision,
     RevisionsStatus,
-    TrialPhase,
 )
+from backstop.api.words import TrialPhase
 from backstop.core import episode as episodes
 from backstop.core.view import View
 

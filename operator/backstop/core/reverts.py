@@ -9,14 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from backstop.api.modelmonitor import Limits
-from backstop.api.status import (
-    Action,
-    ActionState,
-    CircuitPhase,
-    Episode,
-    StepKind,
-    TrialPhase,
-)
+from backstop.api.status import Action, Episode
+from backstop.api.words import ActionState, CircuitPhase, StepKind, TrialPhase
 from backstop.core import weights
 from backstop.core.brakes import Hold, HoldKind, left_alone
 from backstop.core.episode import under_way

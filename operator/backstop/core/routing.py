@@ -1,7 +1,8 @@
 """Which router a monitor names, and which weights a step asks of it."""
 
 from backstop.api.modelmonitor import ModelMonitorSpec
-from backstop.api.status import ModelMonitorStatus, StepKind, TrialPhase
+from backstop.api.status import ModelMonitorStatus
+from backstop.api.words import StepKind, TrialPhase
 from backstop.core import weights
 from backstop.core.facts import ObjectRef, RouteFacts
 from backstop.core.view import Step, View

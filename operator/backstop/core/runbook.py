@@ -16,18 +16,8 @@ from backstop.api.runbook import (
     OnFailure,
     RunbookStep,
 )
-from backstop.api.status import (
-    Action,
-    ActionState,
-    Arm,
-    CircuitPhase,
-    Episode,
-    Progress,
-    Severity,
-    StepKind,
-    StepProgress,
-    Verdict,
-)
+from backstop.api.status import Action, Episode, StepProgress
+from backstop.api.words import ActionState, Arm, CircuitPhase, Progress, Severity, StepKind, Verdict
 from backstop.core import episode as episodes
 from backstop.core.built_in import BUILT_IN
 from backstop.core.diagnosis import Diagnosis

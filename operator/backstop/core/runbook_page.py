@@ -10,14 +10,8 @@ from typing import Final
 
 from backstop.api.modelmonitor import Mode, ModelMonitorSpec
 from backstop.api.runbook import Causes, RunbookStep
-from backstop.api.status import (
-    Cause,
-    Episode,
-    ModelMonitorStatus,
-    Progress,
-    Severity,
-    StepProgress,
-)
+from backstop.api.status import Episode, ModelMonitorStatus, StepProgress
+from backstop.api.words import Cause, Progress, Severity
 from backstop.core import step_words
 from backstop.core.built_in import BUILT_IN
 from backstop.core.episode import under_way

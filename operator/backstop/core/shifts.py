@@ -5,15 +5,8 @@ step, which ends the incident as closing a circuit does; a circuit that opens me
 over. Taking the candidate's traffic away is no such thing: the target has what is its own.
 """
 
-from backstop.api.status import (
-    Action,
-    ActionState,
-    CandidateStatus,
-    CircuitPhase,
-    Episode,
-    ModelMonitorStatus,
-    StepKind,
-)
+from backstop.api.status import Action, CandidateStatus, Episode, ModelMonitorStatus
+from backstop.api.words import ActionState, CircuitPhase, StepKind
 from backstop.core import episode as episodes
 from backstop.core import weights
 from backstop.core.view import Step, View

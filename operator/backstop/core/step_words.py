@@ -9,7 +9,7 @@ from typing import Final
 
 from backstop.api.modelmonitor import ModelMonitorSpec
 from backstop.api.runbook import MESSAGES, OnFailure, Pods, RunbookStep, Scale, When
-from backstop.api.status import Cause, Finding, Severity, StepKind
+from backstop.api.words import Cause, Finding, Severity, StepKind
 from backstop.core.units import Duration, Percent
 from backstop.core.view import default_prediction_service
 

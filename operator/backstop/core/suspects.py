@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from backstop.api.status import Finding
+from backstop.api.words import Finding
 from backstop.core.flat import Floats
 from backstop.core.measures.latency import Latency
 from backstop.core.measures.measure import EventMeasure

@@ -7,18 +7,8 @@ be done, so that finishing one after a restart, or under an edited spec, records
 from typing import Any, Final
 
 from backstop.api.modelmonitor import Mode, Progression, Promotion
-from backstop.api.status import (
-    Action,
-    Arm,
-    CandidateStatus,
-    CircuitPhase,
-    CircuitStatus,
-    Episode,
-    ModelMonitorStatus,
-    Severity,
-    StepKind,
-    TrialPhase,
-)
+from backstop.api.status import Action, CandidateStatus, CircuitStatus, Episode, ModelMonitorStatus
+from backstop.api.words import Arm, CircuitPhase, Severity, StepKind, TrialPhase
 from backstop.core import episode as episodes
 from backstop.core import leaving, shifts, weights
 from backstop.core.requests import CandidateRequest

@@ -12,7 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
-from backstop.api.status import Arm, Finding, Verdict
+from backstop.api.words import Arm, Finding, Verdict
 from backstop.core.inquiry import Inquiry, SignalKey
 from backstop.core.measurement import Missing, Pillar, Usual
 from backstop.core.reference import Reference

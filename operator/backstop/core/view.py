@@ -7,7 +7,8 @@ from types import MappingProxyType
 
 from backstop.api.modelmonitor import ModelMonitorSpec
 from backstop.api.runbook import Causes, RunbookStep
-from backstop.api.status import Arm, CircuitPhase, ModelMonitorStatus, StepKind
+from backstop.api.status import ModelMonitorStatus
+from backstop.api.words import Arm, CircuitPhase, StepKind
 from backstop.core.facts import ConfigurationChange, JobFacts, RouteFacts, WorkloadFacts
 from backstop.core.fleet import Fleet
 from backstop.core.inquiry import SignalKey

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from backstop.api.status import StepKind
+from backstop.api.words import StepKind
 from backstop.core.facts import RuleWeights
 
 _WHOLE: Final = 100

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import structlog
 
 from backstop.api.runbook import MESSAGES
-from backstop.api.status import Action, ModelMonitorStatus, StepKind
+from backstop.api.status import Action, ModelMonitorStatus
+from backstop.api.words import StepKind
 from backstop.core import journal
 from backstop.core.view import Step, View
 from backstop.ports import (

@@ -22,7 +22,8 @@ from typing import Final, NamedTuple
 from aiohttp import web
 
 from backstop.api.modelmonitor import Mode, ModelMonitorSpec
-from backstop.api.status import Arm, Cause, ModelMonitorStatus
+from backstop.api.status import ModelMonitorStatus
+from backstop.api.words import Arm, Cause
 from backstop.core.episode import under_way
 from backstop.core.shards import Shard, shard_of
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from backstop.api.modelmonitor import Mode
-from backstop.api.status import Severity
+from backstop.api.words import Severity
 from backstop.core import brakes
 from backstop.core.clock_error import AHEAD
 from backstop.core.episode import under_way

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from backstop.api.conditions import ConditionType, Reason
 from backstop.api.modelmonitor import Mode
-from backstop.api.status import Severity
+from backstop.api.words import Severity
 from backstop.core import brakes
 from backstop.core.episode import under_way
 from backstop.runtime.record import Record, record_of

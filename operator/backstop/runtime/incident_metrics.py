@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from backstop.api.modelmonitor import Mode
-from backstop.api.status import Action, ActionState, Episode
+from backstop.api.status import Action, Episode
+from backstop.api.words import ActionState
 from backstop.runtime import metrics
 from backstop.runtime.record import Record
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from backstop.adapters.paths import namespaced
 from backstop.api import API_VERSION
-from backstop.api.status import Action, ActionState, ModelMonitorStatus, Verdict
+from backstop.api.status import Action, ModelMonitorStatus
+from backstop.api.words import ActionState, Verdict
 from backstop.core.reverts import REVERTED
 from backstop.core.weights import TRAFFIC_STEPS
 from backstop.ports import KubeApi

@@ -19,7 +19,7 @@ from prometheus_client import (
 
 from backstop import __version__
 from backstop.api.modelmonitor import Mode
-from backstop.api.status import Cause, Severity, StepKind
+from backstop.api.words import Cause, Severity, StepKind
 from backstop.core.brakes import HoldKind
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double the series

@@ -16,7 +16,8 @@ from prometheus_client.registry import Collector
 
 from backstop.api.conditions import ConditionType
 from backstop.api.modelmonitor import Mode
-from backstop.api.status import CircuitPhase, ModelMonitorStatus, Severity, Verdict
+from backstop.api.status import ModelMonitorStatus
+from backstop.api.words import CircuitPhase, Severity, Verdict
 from backstop.core import weights
 from backstop.core.episode import under_way
 from backstop.ports import Clock

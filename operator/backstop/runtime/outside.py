@@ -13,7 +13,7 @@ from backstop.adapters.replicas import ScaleReplicas
 from backstop.adapters.traffic.registry import Routers
 from backstop.adapters.webhooks import SignedWebhooks
 from backstop.adapters.workloads.registry import Workloads
-from backstop.api.status import StepKind
+from backstop.api.words import StepKind
 from backstop.ports import KubeApi
 from backstop.runtime import metrics
 from backstop.runtime.actions.pause_rollout import PauseRollout

@@ -19,15 +19,8 @@ from backstop.api.conditions import Reason
 from backstop.api.incident import IncidentSpec, IncidentStatus, incident_status
 from backstop.api.modelmonitor import Mode
 from backstop.api.runbook import MESSAGES
-from backstop.api.status import (
-    Action,
-    ActionState,
-    Episode,
-    ModelMonitorStatus,
-    Progress,
-    Severity,
-    StepKind,
-)
+from backstop.api.status import Action, Episode, ModelMonitorStatus
+from backstop.api.words import ActionState, Progress, Severity, StepKind
 from backstop.core.messages import Notification
 from backstop.ports import (
     ConflictError,

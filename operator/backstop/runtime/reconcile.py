@@ -12,7 +12,8 @@ import structlog
 
 from backstop.api.conditions import ConditionType, Reason
 from backstop.api.modelmonitor import Mode
-from backstop.api.status import ModelMonitorStatus, StepKind, Verdict
+from backstop.api.status import ModelMonitorStatus
+from backstop.api.words import StepKind, Verdict
 from backstop.core import cadence, journal, weights
 from backstop.core.brakes import HoldKind
 from backstop.core.conditions import Problem, metric_problems, summarize

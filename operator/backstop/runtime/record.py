@@ -16,7 +16,8 @@ from pydantic import ValidationError
 from backstop.api.conditions import ConditionType, Reason
 from backstop.api.modelmonitor import ModelMonitorSpec
 from backstop.api.problems import find_problems
-from backstop.api.status import Episode, ModelMonitorStatus, TrialPhase
+from backstop.api.status import Episode, ModelMonitorStatus
+from backstop.api.words import TrialPhase
 from backstop.core.checkpoint import restore
 from backstop.core.conditions import Problem
 from backstop.core.episode import under_way

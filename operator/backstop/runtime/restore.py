@@ -4,7 +4,7 @@ Idempotent: what is back already is written once more, under the version that wa
 """
 
 from backstop.api.modelmonitor import OnDelete
-from backstop.api.status import CircuitPhase
+from backstop.api.words import CircuitPhase
 from backstop.core import shifts, weights
 from backstop.core.routing import is_off
 from backstop.core.view import parting

@@ -13,7 +13,7 @@ from typing import Any, Final
 import structlog
 
 from backstop.api.runbook import Causes
-from backstop.api.status import ActionState, Arm, CircuitPhase, StepKind, Verdict
+from backstop.api.words import ActionState, Arm, CircuitPhase, StepKind, Verdict
 from backstop.core.conditions import Problem
 from backstop.core.episode import under_way
 from backstop.core.facts import (

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from backstop.api.modelmonitor import ModelMonitorSpec
-from backstop.api.status import Arm, Verdict
+from backstop.api.words import Arm, Verdict
 from backstop.core.inquiry import Inquiries, inquiries
 from backstop.core.judging import look_all
 from backstop.core.samples import Reading, Series, SeriesSet

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from backstop.api.status import Action, ActionState, CircuitPhase, StepKind
+from backstop.api.status import Action
+from backstop.api.words import ActionState, CircuitPhase, StepKind
 from backstop_lab.demo.snapshot import Snapshot
 
 _DONE = {

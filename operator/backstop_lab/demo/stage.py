@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from backstop.adapters.kube import KubernetesApi
 from backstop.api.modelmonitor import Mode
-from backstop.api.status import Verdict
+from backstop.api.words import Verdict
 from backstop_lab.demo import narrate, results
 from backstop_lab.demo.cluster import Cluster
 from backstop_lab.demo.display import Display, Moment

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from backstop.api.incident import IncidentStatus
-from backstop.api.status import ActionState, StepKind
+from backstop.api.words import ActionState, StepKind
 from backstop_lab.demo.snapshot import Snapshot
 
 

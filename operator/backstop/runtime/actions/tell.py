@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from backstop.api.runbook import MESSAGES
-from backstop.api.status import Action, Episode, Severity
+from backstop.api.status import Action, Episode
+from backstop.api.words import Severity
 from backstop.core.episode import under_way
 from backstop.core.messages import Notification, WebhookCall
 from backstop.core.runbook import steps_of

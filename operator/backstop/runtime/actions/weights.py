@@ -4,7 +4,8 @@ import asyncio
 from dataclasses import dataclass
 
 from backstop.api.modelmonitor import Mode
-from backstop.api.status import MAX_CHANGE, Action, StepKind
+from backstop.api.status import MAX_CHANGE, Action
+from backstop.api.words import StepKind
 from backstop.core import weights
 from backstop.core.facts import RouteFacts
 from backstop.core.routing import gives_to_services, route_of, wanted_weights

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from backstop.api.status import Arm, TrialPhase
+from backstop.api.words import Arm, TrialPhase
 from backstop_lab.demo.cluster import Cluster
 from backstop_lab.demo.scenarios.scenario import (
     ALL_TO_TARGET,

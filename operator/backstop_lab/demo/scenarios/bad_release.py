@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from backstop.api.status import Cause, CircuitPhase, StepKind
+from backstop.api.words import Cause, CircuitPhase, StepKind
 from backstop_lab.demo.cluster import Cluster
 from backstop_lab.demo.scenarios.scenario import FALLBACK, TARGET, Scenario
 from backstop_lab.demo.snapshot import Snapshot

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from backstop.api.status import Verdict
+from backstop.api.words import Verdict
 from backstop_lab.demo.cluster import Cluster
 from backstop_lab.demo.scenarios.scenario import Scenario
 from backstop_lab.demo.snapshot import Snapshot

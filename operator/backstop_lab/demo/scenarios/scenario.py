@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
-from backstop.api.status import CircuitPhase, Verdict
+from backstop.api.words import CircuitPhase, Verdict
 from backstop_lab.demo.cluster import Cluster
 from backstop_lab.demo.snapshot import Snapshot
 from backstop_lab.demo.story import Check, Story

@@ -215,6 +215,7 @@ def test_replicas_that_run_elsewhere_are_not_overlooked(broken: Cluster):
     assert monitor(broken)["metadata"]["finalizers"] == HELD["finalizers"]
 
 
+BY_HAND = {**SPEC, "candidate": {k: v for k, v in SPEC["candidate"].items() if k != "progression"}}
 SHIFTED = {
     "observedGeneration": 1,
     "candidate": {"service": "fraud-next", "weight": 25},
@@ -238,7 +239,7 @@ BEGUN = {
 @pytest.mark.parametrize("status", [SHIFTED, BEGUN])
 def test_what_a_runbook_has_shifted_is_put_back(cluster: Cluster, status: dict[str, Any]):
     """Also where only the intent was written; the candidate keeps what it had before."""
-    cluster.monitor(metadata=deepcopy(HELD), status=deepcopy(status))
+    cluster.monitor(metadata=deepcopy(HELD), status=deepcopy(status), spec=BY_HAND)
     cluster.add(ROUTES, route(fraud=20, fraud_next=80, simple=0))
     cluster.add(LEASES, {"metadata": {"name": "backstop"}, "spec": {}})
     done = cluster.run("stand-down")
@@ -260,12 +261,28 @@ def test_a_candidate_that_the_spec_names_no_more_gets_nothing(cluster: Cluster, 
     assert weights(cluster) == {"fraud": 100, "fraud-next": 0, "simple": 0}
 
 
-def test_a_trial_that_is_under_way_keeps_its_share(cluster: Cluster):
-    """Nothing was moved for mitigation: who removes Backstop decides what becomes of it."""
-    known = {"observedGeneration": 1, "candidate": SHIFTED["candidate"]}
-    cluster.monitor(metadata=deepcopy(HELD), status=known)
-    cluster.add(ROUTES, route(fraud=75, fraud_next=25, simple=0))
-    cluster.add(LEASES, {"metadata": {"name": "backstop"}, "spec": {}})
-    done = cluster.run("stand-down")
+@pytest.mark.parametrize(("phase", "share"), [("Trial", 25), ("Paused", 25), ("Promoting", 100)])
+def test_a_candidate_on_trial_gives_back_what_it_got(stopped: Cluster, phase: str, share: int):
+    """Nobody judges it any more, and another Backstop begins its trial at the first step."""
+    trial = {**SHIFTED["candidate"], "phase": phase, "weight": share}
+    known = {"observedGeneration": 1, "candidate": trial}
+    stopped.monitor(metadata=deepcopy(HELD), status=known)
+    stopped.add(ROUTES, route(fraud=100 - share, fraud_next=share, simple=0))
+    done = stopped.run("stand-down")
+    assert done.exit_code == 0, done.output
+    assert weights(stopped) == {"fraud": 100, "fraud-next": 0, "simple": 0}
+    assert not monitor(stopped)["status"].get("candidate")
+
+
+@pytest.mark.parametrize(
+    "trial", [{"weight": 0}, {"phase": "Promoted"}, {"phase": "Aborted", "weight": 0}]
+)
+def test_what_others_gave_a_candidate_stays(stopped: Cluster, trial: dict[str, Any]):
+    """So does what is the target's after a promotion."""
+    known = {"observedGeneration": 1, "candidate": {**SHIFTED["candidate"], **trial}}
+    stopped.monitor(metadata=deepcopy(HELD), status=known)
+    stopped.add(ROUTES, route(fraud=75, fraud_next=25, simple=0))
+    done = stopped.run("stand-down")
     assert "demo/fraud: let go" in done.output
-    assert weights(cluster) == {"fraud": 75, "fraud-next": 25, "simple": 0}
+    assert weights(stopped) == {"fraud": 75, "fraud-next": 25, "simple": 0}
+    assert monitor(stopped)["status"]["candidate"]

@@ -9,6 +9,7 @@ from typing import Final
 from backstop.api.conditions import ConditionType, Reason
 from backstop.api.status import CircuitStatus, ModelMonitorStatus
 from backstop.core import episode as episodes
+from backstop.core import trials
 from backstop.core.conditions import Problem, summarize
 
 WHY: Final = "Backstop was uninstalled: nobody watches this model"
@@ -34,6 +35,7 @@ def stood_down(
             "incident": status.incident if episode is None else episodes.resolve(episode, now),
             "circuit": CircuitStatus(),
             "shifted": [],
+            "candidate": None if trials.has_share(status) else status.candidate,
             "action": None,
             "approval": None,
             "held": "",

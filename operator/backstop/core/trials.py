@@ -65,6 +65,13 @@ def circuit_of(view: View, trial: CandidateStatus | None) -> CircuitStatus:
     return circuit.model_copy(update={"restore": restore})
 
 
+def has_share(status: ModelMonitorStatus) -> bool:
+    """Return whether a candidate on trial has traffic of Backstop's, or is about to get it."""
+    trial, planned = status.candidate, status.action
+    begun = planned is not None and planned.step is StepKind.SHIFT_TRAFFIC
+    return trial is not None and trial.phase in LIVE and bool(trial.weight or begun)
+
+
 def _target_of(view: View) -> str:
     return view.services.target if view.services is not None else ""
 

@@ -5,7 +5,7 @@ Idempotent: what is back already is written once more, under the version that wa
 
 from backstop.api.modelmonitor import OnDelete
 from backstop.api.words import CircuitPhase
-from backstop.core import shifts, weights
+from backstop.core import shifts, trials, weights
 from backstop.core.routing import is_off
 from backstop.core.view import parting
 from backstop.ports import InvalidError, NotFoundError, Traffic
@@ -15,8 +15,8 @@ from backstop.runtime.record import Record
 async def put_back(record: Record, traffic: Traffic) -> str:
     """Give traffic back to those who had it, and return what was done, ``""`` for nothing.
 
-    That is what an open circuit or a runbook has moved, and what a candidate still has that the
-    spec names no more.
+    That is what an open circuit or a runbook has moved, and what Backstop has given a candidate:
+    nobody will judge it any more.
 
     Raises:
         OutsideError: the route could not be read or written, or is not known any more.
@@ -24,8 +24,9 @@ async def put_back(record: Record, traffic: Traffic) -> str:
     services, ref, status = record.services, record.route, record.status
     moved = shifts.saved(status)
     gone = record.spec is not None and bool(parting(record.spec, status))
+    off = gone or (_is_tried(record) and trials.has_share(status))
     left = record.spec is not None and record.spec.on_delete is OnDelete.LEAVE
-    if left or (moved is None and not gone):
+    if left or (moved is None and not off):
         return ""
     if services is None or ref is None:
         is_open = status.circuit.phase is not CircuitPhase.CLOSED
@@ -38,7 +39,7 @@ async def put_back(record: Record, traffic: Traffic) -> str:
             raise InvalidError(f"{ref} has no rule that lists {names}")
         asked = weights.end_trial(facts.rules, services)
         if moved is not None:
-            off = gone or is_off(status)
+            off = off or is_off(status)
             asked = weights.close_circuit(
                 facts.rules, services, moved, without_candidate=off, grain=facts.grain
             )
@@ -46,3 +47,9 @@ async def put_back(record: Record, traffic: Traffic) -> str:
     except NotFoundError:
         return ""
     return f"weights of {ref} put back to {weights.to_text(asked)}"
+
+
+def _is_tried(record: Record) -> bool:
+    """Return whether it is Backstop that gives the candidate traffic, and not a person."""
+    candidate = record.spec.candidate if record.spec is not None else None
+    return candidate is not None and candidate.progression is not None

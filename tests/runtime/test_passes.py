@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from tests.core.build import BASE, verdict
+from tests.fakeapi.connection import connected
 from tests.fakeapi.faults import Fault
 from tests.fakeapi.server import FakeApi
 
@@ -58,15 +58,7 @@ async def server() -> AsyncIterator[FakeApi]:
 
 @pytest.fixture
 async def api(server: FakeApi, tmp_path: Path) -> AsyncIterator[KubernetesApi]:
-    config = tmp_path / "kubeconfig"
-    named = {
-        "clusters": [{"name": "fake", "cluster": {"server": server.url}}],
-        "users": [{"name": "fake", "user": {"token": "t"}}],
-        "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "fake"}}],
-    }
-    whole = {"apiVersion": "v1", "kind": "Config", "current-context": "fake", **named}
-    config.write_text(yaml.safe_dump(whole))
-    client = await KubernetesApi.connect(kubeconfig=str(config))
+    client = await connected(server, tmp_path)
     yield client
     await client.close()
 

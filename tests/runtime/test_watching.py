@@ -8,8 +8,8 @@ from typing import Any
 
 import kopf
 import pytest
-import yaml
 from aiohttp import web
+from tests.fakeapi.connection import kubeconfig
 
 from backstop.runtime import watching
 
@@ -63,15 +63,7 @@ async def server(
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    named = {
-        "clusters": [{"name": "fake", "cluster": {"server": url}}],
-        "users": [{"name": "fake", "user": {"token": "t"}}],
-        "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "fake"}}],
-    }
-    config = tmp_path / "kubeconfig"
-    whole = {"apiVersion": "v1", "kind": "Config", "current-context": "fake", **named}
-    config.write_text(yaml.safe_dump(whole))
-    monkeypatch.setenv("KUBECONFIG", str(config))
+    monkeypatch.setenv("KUBECONFIG", kubeconfig(url, tmp_path))
     monkeypatch.setattr(watching, "WATCH_AGAIN", 0.05)
     yield made
     await runner.cleanup()

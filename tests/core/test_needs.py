@@ -57,6 +57,13 @@ def test_a_default_prediction_needs_a_workload_of_its_own(fallback, needed):
     assert (Need("", "services", "create") in found) is needed
 
 
+def test_observing_looks_for_no_default_prediction():
+    """It is not run in mode Observe, so a role that cannot read Services is enough."""
+    fallback = {"defaultPrediction": {"body": "{}"}}
+    found = needs(spec(mode="Observe", fallback=fallback), "HTTPRoute", None)
+    assert found == needs(spec(mode="Observe"), "HTTPRoute", None)
+
+
 def test_what_is_missing_is_said_by_resource_with_the_verbs():
     """So that it can be pasted into a role."""
     some = [ROLLBACK, Need("apps", "deployments", "get"), Need("", "pods", "delete")]

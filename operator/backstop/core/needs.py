@@ -105,10 +105,11 @@ def needs(spec: ModelMonitorSpec, router: str | None, runbook: Causes | None) ->
         found |= ROUTERS.get(router, frozenset())
     if runbook is not None and _runs_jobs(runbook):
         found |= JOBS
+    if spec.mode is Mode.OBSERVE:
+        # A responder is not run then, so nobody looks for it either.
+        return frozenset(one for one in found if one.verb in _READS)
     if spec.fallback is not None and spec.fallback.default_prediction is not None:
         found |= DEFAULT_PREDICTIONS
-    if spec.mode is Mode.OBSERVE:
-        return frozenset(one for one in found if one.verb in _READS)
     return found
 
 

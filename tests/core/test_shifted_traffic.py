@@ -59,6 +59,15 @@ def test_what_was_shifted_is_put_back_once_the_target_has_recovered():
         assert made.after(60).look(H, H) == []
 
 
+def test_putting_it_back_takes_no_action_of_the_hour():
+    """No brake holds it, so the rates do not count it, though the candidate keeps its own share."""
+    made = shifted()
+    before = made.status.recent_actions
+    assert made.look(H, H) == [SHIFT]
+    assert made.rules == [BEFORE]
+    assert made.status.recent_actions == before
+
+
 def test_the_step_of_the_trial_begins_anew():
     """It was at 25 %, and is again, with evidence of its own."""
     made = shifted()

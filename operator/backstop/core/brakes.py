@@ -14,7 +14,7 @@ from typing import Final
 from backstop.api.modelmonitor import Gitops, Mode
 from backstop.api.status import Action, ActionCount, ModelMonitorStatus
 from backstop.api.words import CircuitPhase, Severity, StepKind
-from backstop.core import weights
+from backstop.core import shifts, weights
 from backstop.core.episode import under_way
 from backstop.core.fleet import Fleet
 from backstop.core.units import say_seconds, say_share, seconds
@@ -130,7 +130,8 @@ def counted(
     To be called once for each action, together with what else it leaves in the status; ``view`` is
     from before it.
     """
-    if ends_probe(view, action.step) or not counts(action, view.services):
+    free = ends_probe(view, action.step) or shifts.is_back(view, action)
+    if free or not counts(action, view.services):
         return status
     recent = _last_hour(status, now)
     count = 1

@@ -9,9 +9,10 @@ A clock that is itself behind must not do so, or it would take old evidence for 
 source does not answer to one.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from functools import cache
+from typing import Any, Final, get_args
 
 from backstop.api.base import ApiModel
 from backstop.api.status import CandidateStatus, ModelMonitorStatus
@@ -38,8 +39,10 @@ def corrected(view: View) -> ModelMonitorStatus:
     status, limit = view.status, view.now + AHEAD
     if not view.look.answered or status.action is not None:
         return status
+    known: list[datetime] = []
+    _gather(status, known)
     latest = datetime.fromtimestamp(limit, tz=UTC)
-    ahead = sorted({one for one in _times(status) if one > latest}, reverse=True)
+    ahead = sorted({one for one in known if one > latest}, reverse=True)
     if not ahead:
         return status
     now = datetime.fromtimestamp(view.now, tz=UTC)
@@ -48,46 +51,58 @@ def corrected(view: View) -> ModelMonitorStatus:
     return moved
 
 
-def _fields(model: ApiModel) -> Iterator[tuple[str, object]]:
-    """Yield the fields of ``model``; those of a promotion are left out, as it is known by them."""
-    for name, value in model:
-        promoting = isinstance(value, CandidateStatus) and value.phase is TrialPhase.PROMOTING
-        if name not in _ELSEWHERE and not promoting:
-            yield name, value
+@cache
+def _with_times(kind: type[ApiModel]) -> tuple[str, ...]:
+    """Return which fields of a model may hold times: few of many, as each look walks them all."""
+    fields = kind.model_fields.items()
+    return tuple(
+        name
+        for name, field in fields
+        if name not in _ELSEWHERE and _may_hold_time(field.annotation)
+    )
 
 
-def _times(part: object) -> Iterator[datetime]:
-    """Yield all times in a part of a status that are not to lie ahead."""
-    if isinstance(part, datetime):
-        yield part
-    elif isinstance(part, ApiModel):
-        for name, value in _fields(part):
-            if name not in _ENDS:
-                yield from _times(value)
-    elif isinstance(part, list):
-        for one in part:
-            yield from _times(one)
+def _may_hold_time(annotation: object) -> bool:
+    if isinstance(annotation, type) and not get_args(annotation):
+        return issubclass(annotation, datetime | ApiModel)
+    return any(_may_hold_time(one) for one in get_args(annotation))
+
+
+def _fields(model: ApiModel) -> tuple[str, ...]:
+    """Return the fields to look at; a promotion has none, as it is known by its times."""
+    promoting = isinstance(model, CandidateStatus) and model.phase is TrialPhase.PROMOTING
+    return () if promoting else _with_times(type(model))
+
+
+def _gather(model: ApiModel, known: list[datetime]) -> None:
+    """Add to ``known`` all times in a part of a status that are not to lie ahead."""
+    for name in _fields(model):
+        value = getattr(model, name)
+        if name in _ENDS or value is None:
+            continue
+        for one in value if isinstance(value, list) else (value,):
+            if isinstance(one, datetime):
+                known.append(one)
+            else:
+                _gather(one, known)
 
 
 def _moved(part: Any, places: Mapping[datetime, datetime]) -> Any:
     """Return a part of a status with the times that ``places`` holds in their new places."""
     if isinstance(part, datetime):
         return places.get(part, part)
-    if isinstance(part, ApiModel):
-        return part.model_copy(
-            update={
-                name: _moved_end(part, name, value, places)
-                if name in _ENDS
-                else _moved(value, places)
-                for name, value in _fields(part)
-            }
-        )
     if isinstance(part, list):
         return [_moved(one, places) for one in part]
-    return part
+    if part is None:
+        return None
+    changes = {name: _moved_field(part, name, places) for name in _fields(part)}
+    return part.model_copy(update=changes)
 
 
-def _moved_end(part: ApiModel, name: str, end: Any, places: Mapping[datetime, datetime]) -> Any:
-    """Return the time ``end`` as long after the one that it counts from as it was."""
+def _moved_field(part: ApiModel, name: str, places: Mapping[datetime, datetime]) -> Any:
+    """Return a field in its new place; an end is as long after its beginning as it was."""
+    value = getattr(part, name)
+    if name not in _ENDS:
+        return _moved(value, places)
     begin = getattr(part, _ENDS[name])
-    return places[begin] + (end - begin) if end is not None and begin in places else end
+    return places[begin] + (value - begin) if value is not None and begin in places else value

@@ -56,19 +56,19 @@ SCRAPES_TO_SETTLE: Final = 1.5
 
 def decide(view: View) -> Decision:
     """Return what to do about ``view`` now, what to remember, and the status to show."""
-    view = replace(view, status=clock_error.corrected(view))
+    view = view.showing(clock_error.corrected(view))
     memory, before = _remember(view), view.status.candidate
     view = replace(view, memory=memory, status=_observe(view, memory))
     view = replace(view, look=_meaningful(view, before))
     settle = SCRAPES_TO_SETTLE * (view.look.scrape_interval or 0.0)
     diagnosis = diagnose(view.look.verdicts, release_context(view), settle=settle)
     acting = _acting(diagnosis)
-    view = replace(view, status=_carried_on(view, acting))
-    view = replace(view, status=_begin_or_resolve(view, diagnosis))
-    view = replace(view, status=_settled(view, acting))
-    view = replace(view, status=progression.advance(view))
+    view = view.showing(_carried_on(view, acting))
+    view = view.showing(_begin_or_resolve(view, diagnosis))
+    view = view.showing(_settled(view, acting))
+    view = view.showing(progression.advance(view))
     permission = _permitted(view, acting)
-    view, step = replace(view, status=permission.status), permission.step
+    view, step = view.showing(permission.status), permission.step
     memory = progression.remember(view, step)
     tests = checkpoint.due(view.status, memory)
     status = view.status.model_copy(

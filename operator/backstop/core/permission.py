@@ -33,7 +33,7 @@ class Permission:
 
 def permit(view: View, step: Step | None) -> Permission:
     """Return whether ``step`` may be taken."""
-    free = replace(view, status=_without_wait(view.status))
+    free = view.showing(_without_wait(view.status))
     if step is None:
         return Permission(free.status)
     held = brakes.hold(view, step)

@@ -2,19 +2,20 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Self
 
 from backstop.api.modelmonitor import ModelMonitorSpec
 from backstop.api.runbook import Causes, RunbookStep
-from backstop.api.status import ModelMonitorStatus
+from backstop.api.status import Action, ModelMonitorStatus
 from backstop.api.words import Arm, CircuitPhase, StepKind
 from backstop.core.facts import ConfigurationChange, JobFacts, RouteFacts, WorkloadFacts
 from backstop.core.fleet import Fleet
 from backstop.core.inquiry import SignalKey
 from backstop.core.requests import Requests
 from backstop.core.verdicts import History, Look
-from backstop.core.weights import Services
+from backstop.core.weights import TRAFFIC_STEPS, Services, from_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +92,33 @@ def parting(spec: ModelMonitorSpec, status: ModelMonitorStatus) -> str:
     named = {spec.target.service, spec.candidate.service if spec.candidate else None}
     if spec.traffic.replica_ratio is not None:
         named = {spec.target.name, spec.candidate.name if spec.candidate else None}
-    if trial.service in named or status.circuit.phase is not CircuitPhase.CLOSED:
+    if trial.service in named:
         return ""
-    begun = status.action is not None and status.action.step is StepKind.SHIFT_TRAFFIC
-    return trial.service if trial.weight or begun or status.shifted else ""
+    if _begun(status) is not None:
+        return trial.service
+    closed = status.circuit.phase is CircuitPhase.CLOSED
+    return trial.service if closed and (trial.weight or status.shifted) else ""
+
+
+def _begun(status: ModelMonitorStatus) -> Action | None:
+    """Return the move of traffic that is to be finished, of which nobody knows how far it came."""
+    action = status.action
+    return action if action is not None and action.step in TRAFFIC_STEPS else None
+
+
+def fallback_of(monitor: str, spec: ModelMonitorSpec) -> str | None:
+    """Return the Service that ``spec`` names as fallback, ``None`` where it names none."""
+    if spec.fallback is None:
+        return None
+    return spec.fallback.service or default_prediction_service(monitor)
 
 
 def services(monitor: str, spec: ModelMonitorSpec, status: ModelMonitorStatus) -> Services | None:
     """Return the Services that ``spec`` names, or ``None`` where it names no route.
 
-    A fallback that was taken out of the spec, or exchanged, while it still answers is named until
-    it no longer does, so that its traffic can be put back; so is a candidate.
+    A fallback that was taken out of the spec, or exchanged, while it still answers, or may do so
+    by a move that was begun, is named until it no longer does, so that its traffic can be put back;
+    so is a candidate.
     """
     if spec.traffic is None:
         return None

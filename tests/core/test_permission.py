@@ -154,6 +154,25 @@ def test_what_is_refused_is_followed_by_the_next_step():
     assert made.status.approval.step is RESTART
 
 
+def test_a_question_expires_although_the_circuit_is_probed_meanwhile():
+    """A probe that fails gives it no time anew: no answer is a refusal, and what follows comes."""
+    circuit = {"openFor": "1m", "maxOpenFor": "1m", "probeFor": "10s"}
+    steps = [{"name": "aside", "openCircuit": {}}, ASK, FRESH]
+    made = failing(runbook={"infrastructure": steps}, circuit=circuit)
+    made.look(B)
+    asked = made.status.approval
+    assert asked is not None
+    while made.after(61).now < asked.expires.timestamp():
+        assert made.look(U) == [PROBE]
+        assert made.status.approval == asked
+        assert made.after(1).look(U) == []
+        assert (made.status.approval, made.status.held) == (asked, "")
+        assert made.after(1).look(B) == [OPEN]
+        assert made.status.approval == asked
+    assert made.look(U)[0] is RESTART
+    assert made.status.approval is None
+
+
 def test_a_question_that_nobody_answers_expires():
     """And the decision is due when it does."""
     made = failing(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from backstop.api.modelmonitor import Mode
 from backstop.api.status import Episode, ModelMonitorStatus
-from backstop.api.words import Progress, Severity, StepKind
+from backstop.api.words import CircuitPhase, Progress, Severity, StepKind
 from backstop.core import approval, brakes, breaker, reverts, runbook
 from backstop.core import episode as episodes
 from backstop.core.brakes import Hold
@@ -47,9 +47,15 @@ def permit(view: View, step: Step | None) -> Permission:
 
 
 def _without_wait(status: ModelMonitorStatus) -> ModelMonitorStatus:
-    if not status.held and status.approval is None:
+    """Return the status without what was waited for.
+
+    A question about a repair outlasts a probe: asked anew after each that fails, its time would
+    begin anew as well, and no answer would never count as the refusal that it is.
+    """
+    kept = status.approval if status.circuit.phase is CircuitPhase.HALF_OPEN else None
+    if not status.held and status.approval is kept:
         return status
-    return status.model_copy(update={"held": "", "approval": None})
+    return status.model_copy(update={"held": "", "approval": kept})
 
 
 def _held(view: View, held: Hold) -> Permission:

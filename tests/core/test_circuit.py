@@ -270,6 +270,27 @@ def test_a_fallback_that_nobody_is_behind_is_given_up(half_open):
     assert made.status.incident.resolved is not None
 
 
+def test_an_opening_that_was_overtaken_before_it_was_in_effect_holds_nothing_up():
+    """The gateway never took it over: the next repair has its turn, and the incident its end."""
+    repair = {"name": "fresh", "restart": {}, "verify": {"within": "1m"}}
+    steps = {"infrastructure": [{"name": "aside", "openCircuit": {}}, repair]}
+    made = world(circuit={"openFor": "2m"}, runbook=steps)
+    made.accepted, made.fallback_ready = False, 0
+    broken(made)
+    assert made.after(1).look(U) == []
+    assert made.after(16).look(U) == [CLOSE]
+    made.after(1).look(U)
+    assert made.states(OPEN) == [ActionState.APPLIED]  # whether the close will be is not known
+    made.accepted = True
+    assert made.after(1).look(B) == []
+    assert made.after(1).look(B) == [StepKind.RESTART]
+    assert made.states(OPEN) == [ActionState.VERIFIED]
+    assert made.action(OPEN).message == "closeCircuit took its place before it was seen in effect"
+    made.after(5).look(H)
+    assert made.status.incident is not None
+    assert made.status.incident.resolved is not None
+
+
 @pytest.mark.parametrize("ready", [1, None])
 def test_a_fallback_that_is_replaced_pod_by_pod_stays(ready):
     """Nobody for a moment is not nobody; and nothing is done about what cannot be seen."""

@@ -178,12 +178,11 @@ def _verify_one(status: ModelMonitorStatus, action: Action, view: View) -> Model
         return status
     if effects.in_effect(action, view):
         return _verified(status, action, view.now)
-    superseded = any(
-        later.step in weights.TRAFFIC_STEPS and later.planned_at > action.planned_at
-        for later in episode.actions
-    )
-    if action.step in weights.TRAFFIC_STEPS and superseded:
-        return status
+    overtaken = _overtaken(episode, action)
+    if overtaken is not None:
+        settled = overtaken.state is not ActionState.APPLIED
+        said = f"{overtaken.step} took its place before it was seen in effect"
+        return _verified(status, _changed(action, message=said), view.now) if settled else status
     why = effects.failure(action, view)
     if not why and view.now >= action.applied_at.timestamp() + _patience(view, episode, action):
         why = f"not in effect after {say_seconds(_patience(view, episode, action))}"
@@ -192,6 +191,23 @@ def _verify_one(status: ModelMonitorStatus, action: Action, view: View) -> Model
     late = _changed(action, state=ActionState.FAILED, message=why[:1024])
     worse = _changed(with_action(episode, late), severity=Severity.P0)
     return status.model_copy(update={"incident": worse})
+
+
+def _overtaken(episode: Episode, action: Action) -> Action | None:
+    """Return what has moved the traffic since ``action`` did, so that nobody will see its effect.
+
+    Nothing may wait for it any more once the later one is judged.
+    """
+    if action.step not in weights.TRAFFIC_STEPS:
+        return None
+    later = [
+        one
+        for one in episode.actions
+        if one.step in weights.TRAFFIC_STEPS
+        and one.applied_at is not None
+        and one.planned_at > action.planned_at
+    ]
+    return later[-1] if later else None
 
 
 def _patience(view: View, episode: Episode, action: Action) -> float:

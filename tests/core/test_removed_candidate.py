@@ -254,3 +254,19 @@ def test_a_candidate_that_has_become_the_target_keeps_its_traffic(changes, servi
     known = on_trial().status
     found = services("fraud", spec(**changes), known)
     assert (found.candidate if found is not None else "") == service
+
+
+def test_both_may_leave_the_spec_behind_an_open_circuit():
+    """What the fallback has goes back to the target, although the candidate never had any."""
+    made = on_trial()
+    made.look(B, U)
+    made.candidate = deployment("c2")
+    made.after(1).look(U, U)
+    assert made.status.circuit.restore == [{"fraud": 100, "fraud-next": 0, "simple": 0}]
+    without(made, fallback=None)
+    made.after(1).look(U)
+    assert made.status.circuit.restore == [{"fraud": 100, "simple": 0}]
+    assert made.after(61).look(U) == [PROBE]
+    made.after(1).look(H)
+    assert made.after(11).look(H) == [CLOSE]
+    assert made.rules == [START]

@@ -3,10 +3,11 @@
 import dataclasses
 
 import pytest
-from tests.core.build import CANDIDATE, route, spec, view
+from tests.core.build import CANDIDATE, action, route, spec, status, view
 
 from backstop.api.status import ModelMonitorStatus
 from backstop.api.words import StepKind
+from backstop.core import weights
 from backstop.core.facts import ObjectRef
 from backstop.core.routing import route_of, wanted_weights
 from backstop.core.view import Step, services
@@ -80,3 +81,23 @@ def test_a_monitor_without_a_service_of_the_target_moves_nothing():
     """The API refuses such a spec; one that was stored before is held anyway."""
     bare = spec().model_copy(update={"target": spec().target.model_copy(update={"service": None})})
     assert services("fraud", bare, ModelMonitorStatus()) is None
+
+
+def test_the_fallback_is_told_from_a_candidate_that_left_together_with_it():
+    """Neither had traffic before: the one that was on trial is not the one that answers."""
+    before = {"fraud": 100, "next": 0, "simple": 0}
+    trial = {"fingerprint": "a", "service": "next"}
+    opened = {"phase": "Open", "restore": [before]}
+    found = services("fraud", spec(fallback=None), status(candidate=trial, circuit=opened))
+    assert found is not None
+    assert found.fallback == "simple"
+
+
+@pytest.mark.parametrize("kind", sorted(weights.TRAFFIC_STEPS))
+def test_what_a_move_that_was_begun_is_about_is_named_until_it_is_finished(kind):
+    """The spec names neither any more, but either may have got traffic by it."""
+    before = {"fraud": 100, "next": 0, "simple": 0}
+    begun = action(kind, before=weights.to_text({0: before}), after="{}")
+    known = status(candidate={"fingerprint": "a", "service": "next"}, action=begun)
+    found = services("fraud", spec(fallback={"service": "other"}), known)
+    assert found == Services("fraud", "next", "simple")

@@ -290,6 +290,22 @@ def test_a_half_done_write_is_told_from_what_someone_else_wrote(live, between):
 
 
 @pytest.mark.parametrize(
+    ("live", "done"),
+    [
+        (AFTER, True),
+        ({0: {"fraud": 1, "next": 3, "new": 0}}, True),
+        (BEFORE, False),
+        ({0: {"fraud": 1}}, False),
+        ({}, False),
+        ({**AFTER, 1: {"fraud": 1, "next": 3}}, False),
+    ],
+)
+def test_a_write_that_was_done_is_told_although_the_spec_names_more_since(live, done):
+    """Each weight that it was to set is so."""
+    assert weights.is_set(live, AFTER) is done
+
+
+@pytest.mark.parametrize(
     ("name", "kept", "found"),
     [
         ("next", True, {"fraud": 100, "next": 0, "simple": 0}),

@@ -55,12 +55,12 @@ def circuit_of(view: View, trial: CandidateStatus | None) -> CircuitStatus:
     What it puts back when it closes is not for a candidate that has not been given it.
     """
     circuit, before = view.status.circuit, view.status.candidate
-    if before is None or before.weight is None or not circuit.restore:
-        return circuit
-    known = (before.fingerprint, before.service)
-    if trial is not None and known == (trial.fingerprint, trial.service):
+    if before is None or not circuit.restore:
         return circuit
     target, kept = _target_of(view), trial is not None and trial.service == before.service
+    same = trial is not None and trial.fingerprint == before.fingerprint
+    if kept and (same or before.weight is None):
+        return circuit
     restore = [weights.given(one, before.service, target, kept=kept) for one in circuit.restore]
     return circuit.model_copy(update={"restore": restore})
 

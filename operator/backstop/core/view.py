@@ -75,6 +75,10 @@ class View:
         """The Services to move traffic between, or ``None`` without a route."""
         return services(self.name, self.spec, self.status)
 
+    def showing(self, status: ModelMonitorStatus) -> Self:
+        """Return the view with ``status``; a healthy monitor keeps its own, and costs little."""
+        return self if status is self.status else replace(self, status=status)
+
 
 def default_prediction_service(monitor: str) -> str:
     """Return the name of the Service that answers with the default prediction of ``monitor``."""
@@ -84,7 +88,8 @@ def default_prediction_service(monitor: str) -> str:
 def parting(spec: ModelMonitorSpec, status: ModelMonitorStatus) -> str:
     """Return the Service of a candidate that ``spec`` names no more while it has traffic of ours.
 
-    "" where there is none, as while the circuit is not closed, when no candidate has any.
+    "" where there is none, as while the circuit is not closed, when no candidate has any. What a
+    move that was begun is about is named until it is finished.
     """
     trial = status.candidate
     if trial is None or not trial.service or spec.traffic is None:
@@ -131,15 +136,22 @@ def services(monitor: str, spec: ModelMonitorSpec, status: ModelMonitorStatus) -
         return None
     candidate = spec.candidate.service if spec.candidate else None
     candidate = parting(spec, status) or candidate
-    fallback = None
-    if spec.fallback is not None:
-        fallback = spec.fallback.service or default_prediction_service(monitor)
-    moved = status.circuit.restore[0] if status.circuit.restore else {}
+    fallback, moved = fallback_of(monitor, spec), _moved(status)
     if fallback not in moved:
-        left = moved.keys() - {spec.target.service, candidate}
+        tried = status.candidate.service if status.candidate else ""
+        left = moved.keys() - {spec.target.service, candidate, tried}
         # A candidate that was taken out as well had traffic before, the fallback usually none.
         fallback = min(left, key=lambda name: (moved[name], name), default=fallback)
     return Services(target=spec.target.service, candidate=candidate, fallback=fallback)
+
+
+def _moved(status: ModelMonitorStatus) -> Mapping[str, int]:
+    """Return the weights, in the first rule, from before what is moved or being moved."""
+    if status.circuit.restore:
+        return status.circuit.restore[0]
+    begun = _begun(status)
+    rules = from_text(begun.before) if begun is not None and begun.before else {}
+    return next(iter(rules.values()), {})
 
 
 @dataclass(frozen=True, slots=True)

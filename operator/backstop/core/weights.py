@@ -142,6 +142,15 @@ def from_text(text: str) -> RuleMap:
     }
 
 
+def is_set(live: RuleMap, after: RuleMap) -> bool:
+    """Return whether ``live`` is as ``after`` asks; it may have a Service that is named since."""
+    return live.keys() == after.keys() and all(
+        live[index].get(name) == weight
+        for index, rule in after.items()
+        for name, weight in rule.items()
+    )
+
+
 def is_between(live: RuleMap, before: RuleMap, after: RuleMap) -> bool:
     """Return whether each live weight is that of before or of after, as in a half-done write."""
     return live.keys() == before.keys() == after.keys() and all(

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from backstop.api.modelmonitor import Mode
 from backstop.api.status import MAX_CHANGE, Action
-from backstop.api.words import StepKind
+from backstop.api.words import CircuitPhase, StepKind
 from backstop.core import weights
 from backstop.core.facts import RouteFacts
 from backstop.core.routing import gives_to_services, route_of, wanted_weights
-from backstop.core.view import Step, View
+from backstop.core.view import Step, View, fallback_of
 from backstop.ports import Endpoints, ForbiddenError, InvalidError, NotFoundError, Traffic
 from backstop.runtime.actions.performer import Facts, Learn, Plan
 
@@ -63,9 +63,11 @@ class MoveTraffic:
         known = known or await self.traffic.read(ref, services)
         split = weights.current(known.rules, services)
         live, after = weights.to_text(split), weights.from_text(action.after)
-        if live == action.after:
+        if weights.is_set(split, after):
             learn(known)
             return ""
+        if _is_opening(view, action) and services.fallback != fallback_of(view.name, view.spec):
+            return f"{services.fallback} is not the monitor's fallback any more"
         begun = known.piecemeal and weights.is_between(
             split, weights.from_text(action.before), after
         )
@@ -73,6 +75,11 @@ class MoveTraffic:
             return f"the weights of {ref} were changed by someone else to {live}"
         learn(await self.traffic.write(known, after))
         return ""
+
+
+def _is_opening(view: View, action: Action) -> bool:
+    closed = view.status.circuit.phase is CircuitPhase.CLOSED
+    return closed and action.step is StepKind.OPEN_CIRCUIT
 
 
 def _receiver(step: Step, services: weights.Services) -> str | None:

@@ -291,6 +291,25 @@ def test_an_opening_that_was_overtaken_before_it_was_in_effect_holds_nothing_up(
     assert made.status.incident.resolved is not None
 
 
+def test_nobody_is_fought_about_a_fallback_that_is_lost():
+    """Who gave the traffic back did what is right: the circuit closes, and repairs go on."""
+    repair = {"name": "fresh", "restart": {}, "verify": {"within": "1m"}}
+    asked = {"name": "ask", "waitForApproval": {"expireAfter": "1h"}}
+    steps = {"infrastructure": [{"name": "aside", "openCircuit": {}}, asked, repair]}
+    made = broken(world(circuit={"openFor": "2m"}, runbook=steps))
+    made.after(1).look(U)
+    made.fallback_ready, made.refused = 0, frozenset({OPEN})
+    made.rules = [dict(one) for one in TO_TARGET]
+    for _ in range(15):
+        made.after(1).look(B)
+    assert made.after(1).look(B) == [CLOSE]
+    assert made.rules == TO_TARGET
+    made.after(1).look(B)
+    assert made.status.approval is not None
+    assert made.status.incident is not None
+    assert made.status.incident.resolved is None
+
+
 @pytest.mark.parametrize("ready", [1, None])
 def test_a_fallback_that_is_replaced_pod_by_pod_stays(ready):
     """Nobody for a moment is not nobody; and nothing is done about what cannot be seen."""

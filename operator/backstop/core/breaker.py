@@ -29,8 +29,7 @@ by one are back sooner."""
 def next_step(view: View, episode: Episode, diagnosis: Diagnosis | None) -> Step | None:
     """Return the breaker's next step in ``episode``, ``None`` where there is nothing to do."""
     if view.status.circuit.fallback_lost is not None:
-        why = f"nobody is behind the fallback for {say_seconds(FALLBACK_LOST)}; the target answers"
-        return _step(view, episode, StepKind.CLOSE_CIRCUIT, why)
+        return _leave(view, episode)
     match view.status.circuit.phase:
         case CircuitPhase.HALF_OPEN:
             return _half_open(view, episode, diagnosis)
@@ -38,6 +37,11 @@ def next_step(view: View, episode: Episode, diagnosis: Diagnosis | None) -> Step
             return _probe(view, episode)
         case CircuitPhase.CLOSED:  # pragma: no branch - mypy proves that there is no other phase
             return None
+
+
+def _leave(view: View, episode: Episode) -> Step | None:
+    why = f"nobody is behind the fallback for {say_seconds(FALLBACK_LOST)}; the target answers"
+    return _step(view, episode, StepKind.CLOSE_CIRCUIT, why)
 
 
 def noticed(circuit: CircuitStatus, lost: float | None, now: float) -> CircuitStatus:
@@ -105,10 +109,13 @@ def concede(view: View, episode: Episode) -> Step | None:
     """Return the step that closes a circuit which somebody else keeps closed, if that did well.
 
     The target has its traffic against our will, and was healthy under it for as long as a probe
-    takes: there is nothing left to fight about.
+    takes: there is nothing left to fight about. Nor is there about a fallback that is lost, which
+    others may have left before us.
     """
     if view.status.circuit.phase is CircuitPhase.CLOSED:
         return None
+    if view.status.circuit.fallback_lost is not None:
+        return _leave(view, episode)
     began = view.status.evidence_from
     if began is None or view.now < began.timestamp() + seconds(view.spec.circuit.probe_for):
         return None

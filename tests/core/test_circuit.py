@@ -310,6 +310,21 @@ def test_nobody_is_fought_about_a_fallback_that_is_lost():
     assert made.status.incident.resolved is None
 
 
+def test_no_circuit_is_opened_once_the_spec_names_no_fallback():
+    """Tried again as before, it would leave the traffic of the target to nobody at all."""
+    made = world()
+    made.refused = frozenset({OPEN})
+    broken(made)
+    assert made.states(OPEN) == [ActionState.FAILED]
+    made.spec, made.refused = spec(fallback=None), frozenset()
+    for _ in range(10):
+        assert made.after(10).look(B) == []
+    assert made.rules == TO_TARGET
+    assert made.status.incident is not None
+    why = {one.name: one.why for one in made.status.incident.steps}
+    assert why["to-the-fallback"] == "the monitor names no fallback"
+
+
 @pytest.mark.parametrize("ready", [1, None])
 def test_a_fallback_that_is_replaced_pod_by_pod_stays(ready):
     """Nobody for a moment is not nobody; and nothing is done about what cannot be seen."""

@@ -3,13 +3,14 @@
 from typing import Any
 
 import pytest
-from tests.core.build import BASE, CANDIDATE
+from tests.core.build import BASE, CANDIDATE, spec, view
 from tests.fakeapi.server import FakeApi
 from tests.runtime.test_passes import MONITORS, ROUTES, Operator, api, operator, server
 
 from backstop.adapters.kube import KubernetesApi
-from backstop.api.words import CircuitPhase
+from backstop.api.words import CircuitPhase, StepKind
 from backstop.core import weights
+from backstop.core.view import Step
 
 __all__ = ["api", "operator", "server"]
 
@@ -51,8 +52,8 @@ def crashed(server: FakeApi, named: list[str], edit: dict[str, Any], live: dict[
         "why": "target fails",
     }
     known = {"action": begun, "incident": told, **({"candidate": trial} if trial else {})}
-    spec = {key: value for key, value in {**BASE, **edit}.items() if value is not None}
-    server.add(MONITORS, {"metadata": {"name": "fraud"}, "spec": spec, "status": known})
+    wanted = {key: value for key, value in {**BASE, **edit}.items() if value is not None}
+    server.add(MONITORS, {"metadata": {"name": "fraud"}, "spec": wanted, "status": known})
 
 
 async def live_weights(api: KubernetesApi) -> dict[str, int]:
@@ -96,3 +97,11 @@ async def test_none_is_begun_to_a_fallback_that_the_spec_names_no_more(
     assert await live_weights(api) == BEFORE
     assert stored.incident is not None
     assert stored.incident.actions[0].message == "simple is not the monitor's fallback any more"
+
+
+async def test_nothing_is_taken_from_the_target_for_nobody(operator: Operator) -> None:
+    """Whoever asks for an open circuit where there is no fallback, no weights are planned."""
+    step = Step(StepKind.OPEN_CIRCUIT, "a", "the target fails")
+    move = operator.outside.performers()[StepKind.OPEN_CIRCUIT]
+    plan = await move.plan(view(spec=spec(fallback=None)), step)
+    assert (plan.after, plan.refusal) == ("", "the monitor names no fallback")

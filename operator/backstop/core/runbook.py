@@ -272,8 +272,9 @@ def _needless(view: View, episode: Episode, step: RunbookStep) -> str:
     """Return why ``step`` is not taken in this incident, "" where it is."""
     known = progress_of(episode, step)
     if known is not None and known.state is Progress.RUNNING:
-        # What is tried again must still be right, or it would take traffic from an open circuit.
-        again = step.kind is StepKind.SHIFT_TRAFFIC and _was_refused(_last(episode, step))
+        # What is tried again must still be right: the circuit may be open by now, or the fallback
+        # gone from the spec, and nobody would get what is taken from the target.
+        again = step.kind in MITIGATIONS and _was_refused(_last(episode, step))
         return unfit(view, episode, step) if again else ""
     helped = [one.name for one in episode.steps if one.state is Progress.HELPED]
     if helped and step.kind not in MESSAGES:

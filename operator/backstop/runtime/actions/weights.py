@@ -28,6 +28,8 @@ class MoveTraffic:
         services, ref = view.services, route_of(view.spec, view.namespace)
         if services is None or ref is None:
             return Plan("", refusal=_NO_ROUTER)
+        if step.kind is StepKind.OPEN_CIRCUIT and services.fallback is None:
+            return Plan(str(ref), refusal="the monitor names no fallback")
         try:
             facts, refusal = await asyncio.gather(
                 self.traffic.read(ref, services), self._nobody_behind(view, step, services)

@@ -13,9 +13,6 @@ from backstop.ports import Clock
 Key = tuple[str, str]
 """Namespace and name of a monitor."""
 
-SET_BACK = 1.0
-"""By more than so many seconds a clock does not go back unless it is set."""
-
 TOGETHER = 0.005
 """Looks due within this many seconds of each other are taken together."""
 
@@ -30,7 +27,6 @@ class Scheduler:
     _out: set[Key] = field(default_factory=set)
     _early: dict[Key, float] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
-    _latest: float = 0.0
 
     def put(self, key: Key, due: float) -> None:
         """Look at ``key`` at ``due`` (Unix time), or earlier where that is already planned."""
@@ -63,7 +59,6 @@ class Scheduler:
     async def batch(self) -> list[Key]:
         """Wait until something is due, and return all that is."""
         while True:
-            self._follow(self.clock.now())
             keys = self._take(self.clock.now() + TOGETHER)
             if keys:
                 return keys
@@ -74,16 +69,6 @@ class Scheduler:
                     await self._changed.wait()
             except TimeoutError:
                 continue
-
-    def _follow(self, now: float) -> None:
-        """Plan all looks anew where the clock was set back: else there would be none till then."""
-        back, self._latest = self._latest - now, now
-        if back <= SET_BACK:
-            return
-        self._due = {key: due - back for key, due in self._due.items()}
-        self._early = {key: due - back for key, due in self._early.items()}
-        self._heap = [(due, key) for key, due in self._due.items()]
-        heapq.heapify(self._heap)
 
     def _take(self, until: float) -> list[Key]:
         keys: list[Key] = []

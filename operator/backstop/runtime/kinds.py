@@ -4,12 +4,42 @@ A kind that is installed later is read on demand until the operator starts anew.
 """
 
 import asyncio
+import time
 from collections.abc import Mapping
+from typing import Final
+
+import structlog
 
 from backstop.adapters.traffic.registry import WATCHED as ROUTERS
 from backstop.adapters.workloads.registry import WATCHED as WORKLOADS
-from backstop.ports import KubeApi, NotFoundError
+from backstop.ports import KubeApi, NotFoundError, UnavailableError
 from backstop.runtime.watch import Resource
+
+_LOG = structlog.get_logger(__name__)
+
+ASK_AGAIN: Final = 2.0
+"""Seconds until an API server that did not answer is asked again."""
+
+
+async def awaited(
+    api: KubeApi, enabled: frozenset[str] | None, *, patience: float
+) -> dict[str, Resource]:
+    """Return what :func:`present` does, of an API server that may be away for ``patience`` seconds.
+
+    Whoever ends instead is started again later and later, and not when the API server is back.
+
+    Raises:
+        OutsideError: it was away for longer, or refuses.
+    """
+    until = time.monotonic() + patience
+    while True:
+        try:
+            return await present(api, enabled)
+        except UnavailableError as error:
+            if time.monotonic() + ASK_AGAIN > until:
+                raise
+            _LOG.warning("the API server does not answer; asking again", error=str(error))
+        await asyncio.sleep(ASK_AGAIN)
 
 
 async def present(api: KubeApi, enabled: frozenset[str] | None = None) -> dict[str, Resource]:

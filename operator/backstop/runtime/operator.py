@@ -26,7 +26,7 @@ from backstop.runtime.config import BudgetsConfig
 from backstop.runtime.default_prediction import DefaultPredictions
 from backstop.runtime.fleet import FleetState
 from backstop.runtime.journal import Journal
-from backstop.runtime.kinds import present
+from backstop.runtime.kinds import awaited
 from backstop.runtime.lease import Lease
 from backstop.runtime.loop import Loop
 from backstop.runtime.measured import MeasuredSource
@@ -45,6 +45,9 @@ from backstop.runtime.watch import Resource, Watch
 from backstop.runtime.watching import stop_on_signals, until_stopped
 
 _LOG = structlog.get_logger(__name__)
+
+PATIENCE = 100.0
+"""Seconds that the API server may be away at the start of a pod; its startup probe allows 120."""
 
 RESYNC = 300.0
 """Seconds between listings of all monitors."""
@@ -293,7 +296,9 @@ async def run(options: Options) -> int:
     """Run until told to stop, and return the exit code."""
     api = await KubernetesApi.connect(kubeconfig=options.kubeconfig, context=options.context)
     try:
-        operator = Operator(options, api, await present(api, options.config.enabled))
+        patience = PATIENCE if options.in_cluster else 0.0
+        kinds = await awaited(api, options.config.enabled, patience=patience)
+        operator = Operator(options, api, kinds)
         stop_on_signals(operator.stop)
         async with operator.running():
             await operator.monitors_known()

@@ -1,5 +1,6 @@
 """How the operator is run: what the command line says, and what follows from it alone."""
 
+import os
 import time
 from dataclasses import dataclass
 
@@ -29,6 +30,12 @@ class Options:
     shard: Shard = ALL
     health_host: str = "0.0.0.0"  # noqa: S104 - probes come from the node
     health_port: int = 8080
+
+    @property
+    def in_cluster(self) -> bool:
+        """Whether it runs in a pod, by the rights of its service account."""
+        named = self.kubeconfig is not None or self.context is not None
+        return not named and "KUBERNETES_SERVICE_HOST" in os.environ
 
 
 def sources_of(config: OperatorConfig) -> dict[str, PrometheusSource]:

@@ -317,3 +317,47 @@ def test_what_one_had_is_given_to_the_target(name, kept, found):
     """Where it is among them at all."""
     before = {"fraud": 75, "next": 25, "simple": 0}
     assert weights.given(before, name, "fraud", kept=kept) == found
+
+
+# Rules that others get traffic by, too
+
+SHARED = Services("fraud", "next", "simple")
+
+
+def _rule(fraud: int, legacy: int) -> tuple[RuleWeights, ...]:
+    return (RuleWeights(0, {"fraud": fraud, "next": 0, "simple": 0, "legacy": legacy}),)
+
+
+@pytest.mark.parametrize(("fraud", "legacy"), [(900, 100), (90, 10), (9, 1), (1, 1)])
+def test_an_open_circuit_leaves_others_their_share(fraud: int, legacy: int):
+    """Who is behind another Service of the rule gets neither more nor less traffic."""
+    rules = _rule(fraud, legacy)
+    opened = weights.open_circuit(rules, SHARED)
+    assert opened == {0: {"fraud": 0, "next": 0, "simple": fraud}}
+    closed = weights.close_circuit(rules, SHARED, [], without_candidate=False)
+    assert closed == {0: {"fraud": fraud, "next": 0, "simple": 0}}
+
+
+@pytest.mark.parametrize(
+    ("fraud", "percent", "expected"),
+    [
+        (900, 1, {"fraud": 891, "next": 9, "simple": 0}),
+        (67, 1, {"fraud": 66, "next": 1, "simple": 0}),
+        (66, 1, {"fraud": 99, "next": 1, "simple": 0}),
+        (1, 5, {"fraud": 95, "next": 5, "simple": 0}),
+        (9, 50, {"fraud": 5, "next": 4, "simple": 0}),
+    ],
+)
+def test_a_share_is_never_far_larger_than_asked_for(fraud, percent, expected):
+    """One per cent of 66 parts would be more than one and a half: then they are 100."""
+    assert weights.start_trial(_rule(fraud, 10), SHARED, percent) == {0: expected}
+
+
+def test_a_probe_of_few_parts_stays_a_probe():
+    """All weights are 1 where none is written; one part would be all of the users."""
+    assert weights.probe(_rule(1, 1), SHARED, 5) == {0: {"fraud": 5, "next": 0, "simple": 95}}
+
+
+def test_nobody_elses_traffic_is_counted_as_ours():
+    """A rule whose other Services get nothing is ours alone."""
+    assert weights.open_circuit(_rule(9, 0), SHARED) == {0: {"fraud": 0, "next": 0, "simple": 100}}

@@ -1,4 +1,8 @@
-"""Which weights each phase asks for, per routing rule. Weights of other Services never change."""
+"""Which weights each phase asks for, per routing rule.
+
+Weights of other Services never change, nor do their shares where ours are fine enough: in a rule
+that they stand in as well, ours sum to what they summed to before.
+"""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -9,6 +13,9 @@ from backstop.api.words import StepKind
 from backstop.core.facts import RuleWeights
 
 _WHOLE: Final = 100
+
+_COARSE: Final = 1.5
+"""A share that is larger than asked for by more than this factor is not the one asked for."""
 
 RuleMap = dict[int, dict[str, int]]
 """Weights by rule index and Service name."""
@@ -37,15 +44,18 @@ def current(rules: tuple[RuleWeights, ...], services: Services) -> RuleMap:
 
 def open_circuit(rules: tuple[RuleWeights, ...], services: Services, grain: int = 0) -> RuleMap:
     """Return weights that give all our traffic to the fallback."""
-    return {rule.index: _only(services, services.fallback, grain) for rule in rules}
+    return {rule.index: _only(rule, services, services.fallback, grain) for rule in rules}
 
 
 def probe(
     rules: tuple[RuleWeights, ...], services: Services, percent: int, grain: int = 0
 ) -> RuleMap:
     """Return weights that give the target ``percent`` of the traffic, the fallback the rest."""
-    split = _split(services, services.target, percent, rest=services.fallback, grain=grain)
-    return {rule.index: dict(split) for rule in rules}
+    target, rest = services.target, services.fallback
+    return {
+        rule.index: _split(rule, services, target, percent, rest=rest, grain=grain)
+        for rule in rules
+    }
 
 
 def close_circuit(
@@ -65,7 +75,7 @@ def close_circuit(
         saved = restore[place] if place < len(restore) else {}
         total = sum(saved.values())
         usable = set(saved) == services.named and (total == grain if grain else total > 0)
-        weights = dict(saved) if usable else _only(services, services.target, grain)
+        weights = dict(saved) if usable else _only(rule, services, services.target, grain)
         asked[rule.index] = _give_to_target(weights, services) if without_candidate else weights
     return asked
 
@@ -74,8 +84,11 @@ def start_trial(
     rules: tuple[RuleWeights, ...], services: Services, percent: int, grain: int = 0
 ) -> RuleMap:
     """Return weights that give the candidate ``percent`` of the traffic, the target the rest."""
-    split = _split(services, services.candidate, percent, rest=services.target, grain=grain)
-    return {rule.index: dict(split) for rule in rules}
+    candidate, rest = services.candidate, services.target
+    return {
+        rule.index: _split(rule, services, candidate, percent, rest=rest, grain=grain)
+        for rule in rules
+    }
 
 
 def end_trial(rules: tuple[RuleWeights, ...], services: Services) -> RuleMap:
@@ -86,23 +99,49 @@ def end_trial(rules: tuple[RuleWeights, ...], services: Services) -> RuleMap:
     }
 
 
-def _only(services: Services, name: str | None, grain: int) -> dict[str, int]:
-    return _split(services, name, _WHOLE, rest=None, grain=grain)
+def _only(rule: RuleWeights, services: Services, name: str | None, grain: int) -> dict[str, int]:
+    return _split(rule, services, name, _WHOLE, rest=None, grain=grain)
 
 
 def _split(
-    services: Services, name: str | None, percent: int, *, rest: str | None, grain: int
+    rule: RuleWeights,
+    services: Services,
+    name: str | None,
+    percent: int,
+    *,
+    rest: str | None,
+    grain: int,
 ) -> dict[str, int]:
-    """Return weights that sum to 100, or to ``grain`` where the router has that many parts.
+    """Return weights of ``rule`` that sum to its parts."""
+    total = _parts(rule, services, percent, grain)
+    part = _nearest(total, percent)
+    share = {name: part, rest: total - part}
+    return {service: share.get(service, 0) for service in sorted(services.named)}
 
-    No share above 0 is rounded to nothing, that of ``rest`` neither, unless there is one part only.
+
+def _parts(rule: RuleWeights, services: Services, percent: int, grain: int) -> int:
+    """Return what our weights of a rule sum to: ``grain`` where the router has that many parts.
+
+    Where others get traffic by the rule, too, what they sum to now, so that the shares of others
+    stay, as long as that can say ``percent``; else 100.
     """
-    total = grain or _WHOLE
+    if grain:
+        return grain
+    ours = sum(rule.weights.get(name, 0) for name in services.named)
+    is_shared = sum(rule.weights.values()) > ours > 0
+    can_say = _nearest(ours, percent) * _WHOLE <= _COARSE * ours * percent
+    return ours if is_shared and can_say else _WHOLE
+
+
+def _nearest(total: int, percent: int) -> int:
+    """Return the parts of ``total`` that are nearest to ``percent``.
+
+    No share above 0 is rounded to nothing, nor is what is left, unless there is one part only.
+    """
     part = round(total * percent / _WHOLE)
     if percent:
         part = max(1, part if percent == _WHOLE else min(part, total - 1))
-    share = {name: part, rest: total - part}
-    return {service: share.get(service, 0) for service in sorted(services.named)}
+    return part
 
 
 def _give_to_target(weights: dict[str, int], services: Services) -> dict[str, int]:

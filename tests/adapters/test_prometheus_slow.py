@@ -1,16 +1,17 @@
 """Queries that are too slow for their source: nobody else waits for them or goes without answer."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.adapters.conftest import DEADLINE
 from tests.adapters.rude_server import RudeServer, hang, plain, result
 
 from backstop.adapters.metrics.bounded_http import Access
 from backstop.adapters.metrics.prometheus import PrometheusSource
 from backstop.adapters.metrics.slow import FORGOTTEN, LONGEST_WAIT, SlowQueries
+
+DEADLINE = 1.0
+"""Seconds: enough for an answer of loopback on a busy machine."""
 
 HEAVY = [f"heavy{number}" for number in range(8)]
 TIMED_OUT = f"timed out after {DEADLINE:g} s"
@@ -58,9 +59,7 @@ async def test_one_slow_query_makes_others_wait_once(server, source):
     """From then on all others are answered at once, and it is said what is wrong with the slow."""
     server.answers |= {"heavy0": hang(server), "": result()}
     assert await failures(source, "heavy0", "good") == [TIMED_OUT, ""]
-    began = time.monotonic()
     said, good = await failures(source, "heavy0", "good")
-    assert time.monotonic() - began < DEADLINE / 2
     assert said == f"{TIMED_OUT}, so it is tried every 5 s only: make the query cheaper"
     assert good == ""
     assert server.asked.count("heavy0") == 1
@@ -72,9 +71,9 @@ async def test_more_slow_queries_than_threads_leave_others_their_answers(server,
     assert set(await failures(source, *HEAVY, "good")) == {TIMED_OUT}
     for _ in range(4):
         assert (await failures(source, *HEAVY, "good"))[-1] == ""
-    began = time.monotonic()
+    asked = [server.asked.count(query) for query in HEAVY]
     assert (await failures(source, *HEAVY, "good"))[-1] == ""
-    assert time.monotonic() - began < DEADLINE / 2
+    assert [server.asked.count(query) for query in HEAVY] == asked
 
 
 async def test_a_slow_query_is_tried_beside_the_rounds_until_it_is_answered(server, source, clock):
@@ -82,9 +81,8 @@ async def test_a_slow_query_is_tried_beside_the_rounds_until_it_is_answered(serv
     server.answers |= {"heavy0": hang(server), "heavy1": hang(server), "": result()}
     await failures(source, "heavy0", "heavy1", "good")
     clock.time = 5.0
-    began = time.monotonic()
     assert (await failures(source, "heavy0", "heavy1", "good"))[-1] == ""
-    assert time.monotonic() - began < DEADLINE / 2
+    assert source._trying  # nobody waits for what is tried
     await failures(source, "heavy0")
     await tries_end(source)
     assert [server.asked.count(query) for query in ("heavy0", "heavy1")] == [2, 2]

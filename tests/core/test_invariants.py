@@ -19,7 +19,6 @@ from backstop.api.status import Action, CandidateStatus, ModelMonitorStatus
 from backstop.api.words import ActionState, Arm, CircuitPhase, StepKind, TrialPhase, Verdict
 from backstop.core import weights
 from backstop.core.episode import under_way
-from backstop.core.facts import WorkloadFacts
 from backstop.core.units import seconds
 
 H, B, U = Verdict.HEALTHY, Verdict.BREACHED, Verdict.UNKNOWN
@@ -70,7 +69,8 @@ class Machine(Happenings):
         self.world.rules = [dict(names) for _ in range(rules)]
         self.releases = 0
         self.before_opening: list[dict[str, int]] = []
-        self.opened_with: WorkloadFacts | None = None
+        self.opened_with = ""
+        self.opening = ""
         self.rollbacks: dict[str, set[str]] = {}
         self.blamed: dict[str, str] = {}
 
@@ -119,7 +119,9 @@ class Machine(Happenings):
             told = world.status.incident
             undone = under is not None and told is not None and told.reverts > under.reverts
             assert steps == ([ROLLBACK] if undone else [])
-            assert world.status.circuit == circuit
+            # What is to be put back may change, as the candidate may be another one since.
+            noted = {"restore": circuit.restore, "fallback_lost": circuit.fallback_lost}
+            assert world.status.circuit.model_copy(update=noted) == circuit
 
     def _pass(self, outcomes: dict[tuple[str, Arm], Verdict], point: str) -> list[StepKind]:
         world = self.world.after(0.001)
@@ -176,7 +178,9 @@ class Machine(Happenings):
             self._did_shift(known)
         if action.step is OPEN and known.circuit.phase is CircuitPhase.CLOSED:
             self.before_opening = list(weights.from_text(action.before).values())
-            self.opened_with = self.world.candidate
+            if action.id != self.opening:  # one that is resumed was begun with another, perhaps
+                trial = known.candidate
+                self.opening, self.opened_with = action.id, trial.fingerprint if trial else ""
         if action.step is CLOSE:
             planned = known if known.action else self.world.status
             put_back = list(weights.from_text(action.after).values())
@@ -205,7 +209,8 @@ class Machine(Happenings):
         ]
         if trial.phase is TrialPhase.ABORTED:
             return [without]
-        other = self.opened_with != self.world.candidate
+        candidate = self.world.candidate
+        other = candidate is None or self.opened_with != candidate.fingerprint
         return [self.before_opening, without] if other else [self.before_opening]
 
     # What always holds

@@ -54,14 +54,19 @@ async def test_every_expression_shows_a_real_incident(stage: Stage) -> None:
 
 
 async def _watch(stage: Stage) -> None:
-    """Watch the target, with a business signal; with a brake on; and one that does not exist."""
+    """Watch the target, with a business signal; with a brake on; and one that does not exist.
+
+    What the brake holds is a repair of its own: the other monitor leaves nothing else to be done.
+    """
     orders = manifests.errors_signal(name="orders", pillar="business")
     orders["threshold"] = {**orders["threshold"], "max": "99%"}
     await stage.watch(signals=[manifests.errors_signal(), orders])
     now = datetime.now(tz=UTC)
     window = {"begins": now - timedelta(hours=1), "ends": now + timedelta(hours=1)}
     closed = {name: moment.strftime("%Y-%m-%dT%H:%M:%SZ") for name, moment in window.items()}
-    await stage.watch(name="held", maintenance=[closed])
+    causes = ("data", "model", "infrastructure", "release")
+    more = {cause: [{"name": "more", "scale": {"by": "50%"}}] for cause in causes}
+    await stage.watch(name="held", maintenance=[closed], runbook=more)
     absent = manifests.arm(stage.namespace, "absent")
     await stage.watch(name="lost", target=absent, traffic=None, fallback=None)
 

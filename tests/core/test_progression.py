@@ -257,6 +257,16 @@ def test_an_edit_of_the_steps_repeats_none(steps: list[int], share: int):
     assert made.share == share
 
 
+def test_a_first_step_that_became_larger_is_taken_on_a_verdict():
+    """Only the very first traffic is given without one."""
+    made = at(1)
+    made.spec = canary_spec(steps=[5, 100])
+    assert made.after(1).look(H, U, compared=U) == []
+    assert (made.share, made.why) == (1, "at 1 %: its signals are not all healthy")
+    assert made.after(1).look() == [SHIFT]
+    assert made.share == 5
+
+
 def test_steps_that_leave_the_spec_leave_the_weights():
     """Others move the traffic from then on."""
     made = at(1, 50)

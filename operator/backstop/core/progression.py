@@ -11,7 +11,7 @@ from typing import Final
 
 from backstop.api.modelmonitor import Mode, OnTimeout, Progression, Promotion
 from backstop.api.status import CandidateStatus, Episode, ModelMonitorStatus
-from backstop.api.words import CircuitPhase, StepKind, TrialPhase
+from backstop.api.words import Arm, CircuitPhase, StepKind, TrialPhase, Verdict
 from backstop.core import episode as episodes
 from backstop.core import leaving
 from backstop.core.promotion import swapped
@@ -29,6 +29,7 @@ from backstop.core.trials import (
     wants,
 )
 from backstop.core.units import seconds
+from backstop.core.verdicts import overall
 from backstop.core.view import Memory, Step, View, parting
 
 ASK_AGAIN: Final = 15.0
@@ -78,7 +79,7 @@ def _standing(view: View, trial: CandidateStatus) -> str:
         return f"cannot understand {view.requests.unknown!r}: write pause, promote or abort"
     if plan is None:
         return "others move its traffic; it is taken away when the candidate fails"
-    where = f"at {trial.weight} %" if leaving.is_under_way(plan, trial) else "without traffic"
+    where = f"at {trial.weight} %" if trial.weight else "without traffic"
     return f"{where}: {_held(view) or _waits(view, plan, trial)}"[:300]
 
 
@@ -101,7 +102,8 @@ def _waits(view: View, plan: Progression, trial: CandidateStatus) -> str:
     if not is_ready(view):
         return "it has no ready pod"
     if not leaving.is_under_way(plan, trial):
-        return leaving.fault(view) or "it is about to get its first traffic"
+        doubt = "its signals are not all healthy" if _is_doubtful(view, trial) else ""
+        return leaving.fault(view) or doubt or "it is about to get its first traffic"
     if not leaving.is_last(plan, trial) or leaving.may_promote(view, plan, trial):
         return leaving.hindrance(view, plan, trial) or "the evidence lets it go on"
     return leaving.no_promotion(view, plan) or "its last step"
@@ -147,13 +149,21 @@ def _onward(view: View, plan: Progression, trial: CandidateStatus) -> Step | Non
     if wants(view, trial, CandidateRequest.PROMOTE) and not leaving.is_last(plan, trial):
         return _given(view, trial, plan.steps[-1], "asked to go on to the last step")
     if not leaving.is_under_way(plan, trial):
-        return _given(view, trial, plan.steps[0], "is ready")
+        return None if _is_doubtful(view, trial) else _given(view, trial, plan.steps[0], "is ready")
     if _may_leave(view, plan, trial, last=False):
         percent = plan.steps[leaving.place(plan, trial) + 1]
         return _given(view, trial, percent, f"is no worse at {trial.weight} %")
     if plan.promotion is Promotion.TEMPLATE and _may_leave(view, plan, trial, last=True):
         return _adopted(view, trial)
     return None
+
+
+def _is_doubtful(view: View, trial: CandidateStatus) -> bool:
+    """Return whether a candidate that has traffic, of which an edited spec wants more, may be bad.
+
+    Only its very first traffic is given without a verdict.
+    """
+    return bool(trial.weight) and overall(view.look.verdicts, Arm.CANDIDATE) is not Verdict.HEALTHY
 
 
 def _given(view: View, trial: CandidateStatus, percent: int, because: str) -> Step:

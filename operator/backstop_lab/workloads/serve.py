@@ -12,8 +12,8 @@ import signal
 
 from aiohttp import web
 
-DRAIN_SECONDS = 2.0
-"""How long a pod still answers after SIGTERM; endpoints reach the gateway within about a second."""
+DRAIN_SECONDS = 4.0
+"""How long a pod still answers after SIGTERM; on a busy machine endpoints reach the gateway late."""
 
 _SHUTDOWN_SECONDS = 5.0
 _DEFAULT_PORT = "8080"

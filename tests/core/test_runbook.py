@@ -36,6 +36,7 @@ from backstop.core.changes import release_context
 from backstop.core.decide import decide
 from backstop.core.diagnosis import diagnose
 from backstop.core.facts import JobFacts, JobState, ObjectRef
+from backstop.core.fleet import Fleet
 
 APPLIED = ActionState.APPLIED
 H, B, U = Verdict.HEALTHY, Verdict.BREACHED, Verdict.UNKNOWN
@@ -182,6 +183,23 @@ def test_while_something_is_done_or_waited_for_nobody_is_woken(steps, changes):
     made.after(1).look(U)
     assert made.status.incident is not None
     assert made.status.incident.severity is Severity.P1
+
+
+def test_a_fix_that_somebody_releases_gets_its_time():
+    """Nobody is woken while it may still help, and somebody is when it does not."""
+    made = world(fallback=None, rules=[{"fraud": 100}])
+    made.look(H)
+    made.after(1).release("v2")
+    made.fleet = Fleet(stopped="somebody works on it")
+    made.look(B)
+    made.fleet = Fleet()
+    made.after(1).release("v3")
+    made.after(1).look(B)
+    assert made.steps == []
+    assert made.status.incident is not None
+    assert made.status.incident.severity is Severity.P1
+    made.after(runbook.TIME_TO_MEND).look(B)
+    assert made.status.incident.severity is Severity.P0
 
 
 def test_a_fallback_that_has_all_traffic_already_is_not_given_it():

@@ -7,6 +7,7 @@ wait for recovery.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from backstop.api.modelmonitor import Mode
 from backstop.api.runbook import (
@@ -36,6 +37,9 @@ _OVER = frozenset(
         Progress.SKIPPED,
     }
 )
+TIME_TO_MEND: Final = 300.0
+"""Seconds that a version gets to end an incident in which somebody else released it."""
+
 _WORDS = MESSAGES | {StepKind.WAIT_FOR_APPROVAL}
 _IN_VAIN = frozenset({Progress.NOT_HELPED, Progress.FAILED})
 
@@ -205,13 +209,21 @@ def is_at_a_loss(view: View, episode: Episode) -> bool:
     """
     if view.spec.mode is Mode.OBSERVE or view.status.circuit.phase is not CircuitPhase.CLOSED:
         return False
-    if fallback_has_all(view):
+    if fallback_has_all(view) or _is_mended(view, episode):
         return False
     changes = [one for one in steps_of(view, episode) if one.kind not in _WORDS]
     found = [progress_of(episode, one) for one in changes]
     return bool(found) and all(
         one is not None and one.state in {Progress.SKIPPED, Progress.FAILED} for one in found
     )
+
+
+def _is_mended(view: View, episode: Episode) -> bool:
+    """Return whether somebody changed the target since, so lately that it may still help."""
+    current = view.status.revisions.current
+    if current is None or current.since <= episode.detected:
+        return False
+    return view.now < current.since.timestamp() + TIME_TO_MEND
 
 
 def _turn(view: View, episode: Episode, diagnosis: Diagnosis | None) -> RunbookStep | None:

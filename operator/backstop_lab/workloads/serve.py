@@ -13,7 +13,7 @@ import signal
 from aiohttp import web
 
 DRAIN_SECONDS = 4.0
-"""How long a pod still answers after SIGTERM; on a busy machine endpoints reach the gateway late."""
+"""How long a pod still answers after SIGTERM; endpoints reach a busy gateway within seconds."""
 
 _SHUTDOWN_SECONDS = 5.0
 _DEFAULT_PORT = "8080"

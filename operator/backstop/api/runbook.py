@@ -179,6 +179,9 @@ MITIGATIONS: Final = frozenset({StepKind.OPEN_CIRCUIT, StepKind.SHIFT_TRAFFIC})
 MESSAGES: Final = frozenset({StepKind.NOTIFY, StepKind.CALL_WEBHOOK})
 """Steps that tell somebody, and change nothing in the cluster."""
 
+WORDS: Final = MESSAGES | {StepKind.WAIT_FOR_APPROVAL}
+"""Steps that change nothing: they tell somebody, or ask."""
+
 
 @cel(
     f"{' + '.join(f'(has(self.{kind}) ? 1 : 0)' for kind in _KINDS)} == 1",

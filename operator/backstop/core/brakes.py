@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from backstop.api.modelmonitor import Gitops, Mode
+from backstop.api.runbook import WORDS
 from backstop.api.status import Action, ActionCount, ModelMonitorStatus
 from backstop.api.words import CircuitPhase, Severity, StepKind
 from backstop.core import shifts, weights
@@ -42,9 +43,6 @@ WORKLOAD_STEPS: Final = frozenset(
 
 _OWNED: Final = WORKLOAD_STEPS | {StepKind.PAUSE_ROLLOUT}
 """Steps that write the target's workload, which a GitOps tool may own."""
-
-_WORDS: Final = frozenset({StepKind.NOTIFY, StepKind.CALL_WEBHOOK, StepKind.WAIT_FOR_APPROVAL})
-"""Steps that change nothing in the cluster."""
 
 
 class HoldKind(StrEnum):
@@ -108,12 +106,12 @@ def ends_probe(view: View, kind: StepKind) -> bool:
 def is_limited(view: View, step: Step) -> bool:
     """Return whether ``step`` is one that the limits hold and count."""
     free = gives_back(step) or ends_probe(view, step.kind)
-    return not free and step.kind not in _WORDS
+    return not free and step.kind not in WORDS
 
 
 def counts(action: Action, services: Services | None) -> bool:
     """Return whether ``action`` is of a step that the limits hold and count."""
-    if action.step in _WORDS:
+    if action.step in WORDS:
         return False
     if action.step is StepKind.SHIFT_TRAFFIC:
         candidate = services.candidate if services else None

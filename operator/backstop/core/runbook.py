@@ -14,11 +14,12 @@ from backstop.api.runbook import (
     MAX_STEPS,
     MESSAGES,
     MITIGATIONS,
+    WORDS,
     OnFailure,
     RunbookStep,
 )
 from backstop.api.status import Action, Episode, StepProgress
-from backstop.api.words import ActionState, Arm, CircuitPhase, Progress, Severity, StepKind, Verdict
+from backstop.api.words import ActionState, Arm, CircuitPhase, Progress, Severity, Verdict
 from backstop.core import episode as episodes
 from backstop.core.built_in import BUILT_IN
 from backstop.core.diagnosis import Diagnosis
@@ -37,10 +38,10 @@ _OVER = frozenset(
         Progress.SKIPPED,
     }
 )
+
 TIME_TO_MEND: Final = 300.0
 """Seconds that a version gets to end an incident in which somebody else released it."""
 
-_WORDS = MESSAGES | {StepKind.WAIT_FOR_APPROVAL}
 _IN_VAIN = frozenset({Progress.NOT_HELPED, Progress.FAILED})
 
 
@@ -211,7 +212,7 @@ def is_at_a_loss(view: View, episode: Episode) -> bool:
         return False
     if fallback_has_all(view) or _is_mended(view, episode):
         return False
-    changes = [one for one in steps_of(view, episode) if one.kind not in _WORDS]
+    changes = [one for one in steps_of(view, episode) if one.kind not in WORDS]
     found = [progress_of(episode, one) for one in changes]
     return bool(found) and all(
         one is not None and one.state in {Progress.SKIPPED, Progress.FAILED} for one in found
